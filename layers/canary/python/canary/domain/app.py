@@ -1,0 +1,110 @@
+"""An app as the flipper keeps it: the mirror of current, what is followed, who is quarantined, the emergency stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from canary.domain.release import Release
+from canary.domain.target import InvalidTarget, Pointer, is_blank, parse_pointer
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter as SSM returned it; ``modified_at`` in milliseconds."""
+
+    value: str
+    version: int
+    modified_at: int
+
+    @property
+    def pointer(self) -> Pointer | None:
+        """The target it holds; None when it is blank or cannot be read."""
+        if is_blank(self.value):
+            return None
+        try:
+            return parse_pointer(self.value)
+        except InvalidTarget:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One line of a parameter's history."""
+
+    value: str
+    version: int
+    modified_at: int
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """The copy of ``current`` that serves while SSM does not answer."""
+
+    value: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A target that is not tried again until a person says so."""
+
+    release: str
+    tag: str
+    reason: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The emergency stop: no gate of this app is open."""
+
+    who: str
+    why: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """One item for each app.
+
+    ``rev`` is 0 while there is no item. ``checked`` is the newest version of latest whose history was looked at.
+    """
+
+    app: str
+    rev: int = 0
+    followed: tuple[str, ...] = ()
+    promoted: str | None = None
+    mirror: Mirror | None = None
+    quarantine: Mapping[str, Quarantined] = field(default_factory=dict)
+    checked: int = 0
+    stopped: Stopped | None = None
+    last_pass: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found out about an opening release's target and plan beyond what its value says."""
+
+    plan_text: str | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """All that the flipper knows of an app at one moment.
+
+    ``releases`` holds the items of the followed releases, the last promoted one and the one that ``latest`` names, where
+    they exist. ``history`` is read only while the version of latest is unchecked, ``inspection`` only for an opening release.
+    ``unreadable`` says, for a release, why the outcome of some of its requests cannot be read.
+    """
+
+    app: App
+    current: Parameter | None
+    latest: Parameter | None
+    previous: Parameter | None
+    releases: Mapping[str, Release] = field(default_factory=dict)
+    history: tuple[Version, ...] = ()
+    inspection: Inspection | None = None
+    unreadable: Mapping[str, str] = field(default_factory=dict)

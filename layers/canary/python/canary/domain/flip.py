@@ -1,0 +1,176 @@
+"""How parameters change hands: the flip, its way back, and writes of others that must not be lost.
+
+SSM has no compare-and-set. So what a flip writes is frozen first, every step writes only frozen values, and a blank of ours
+that landed on somebody else's write is found in the parameter's history, where the lost value is taken from again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from canary.domain.app import Mirror, Quarantined, Seen, Version
+from canary.domain.release import Flip, Release, release_key, version_of
+from canary.domain.steps import BlankLatest, SaveApp, Step, WriteParameter
+from canary.domain.target import BLANK, is_blank
+
+_OURS: Final = re.compile(r"canary:(?P<release>\d{8,}-[0-9a-f]{8}):(?P<what>blank|restore)")
+
+
+class Mark(StrEnum):
+    """What a write of ours to ``latest`` was for."""
+
+    BLANK = "blank"
+    RESTORE = "restore"
+
+
+def description(release: str, mark: Mark) -> str:
+    """The description that tells our writes to ``latest`` from theirs."""
+    return f"canary:{release}:{mark.value}"
+
+
+class Foreign(Exception):
+    """Somebody else wrote the parameter that is being flipped; the message says what was found."""
+
+
+def next_flip_step(release: Release, seen: Seen) -> Step | None:
+    """The next write of a promotion; None when all is written. Raises `Foreign`.
+
+    In this order: previous := what was current, current := the release, (the mirror follows current by itself), latest := blank.
+    """
+    flip = _of(release)
+    if not _flipped(flip, seen):
+        if seen.previous is None or seen.previous.value != flip.before:
+            return WriteParameter(
+                "previous", flip.before, f"{release.release} is being promoted: what was current becomes previous"
+            )
+        return WriteParameter("current", flip.after, f"{release.tag} becomes current")
+    return blank_step(release, seen)
+
+
+def next_rollback_step(release: Release, seen: Seen, now: int) -> Step | None:
+    """The next write of a rollback; None when all is written. Raises `Foreign`.
+
+    In this order: current := what was previous, (the mirror), previous := blank, the quarantine of what was taken back.
+    """
+    flip = _of(release)
+    if not _flipped(flip, seen):
+        return WriteParameter("current", flip.after, f"{release.tag} is taken back")
+    if seen.previous is not None and seen.previous.value == flip.after:
+        return WriteParameter("previous", BLANK, "the previous stack is current again")
+    return quarantine_step(release, seen, now, "it was rolled back")
+
+
+def mirror_step(seen: Seen) -> Step | None:
+    """Keep the mirror equal to ``current`` wherever current names a target."""
+    current = seen.current
+    if current is None or current.pointer is None:
+        return None
+    mirror = Mirror(current.value, current.version)
+    if seen.app.mirror == mirror:
+        return None
+    return SaveApp(replace(seen.app, mirror=mirror), f"current is version {current.version}: mirror it")
+
+
+def blank_step(release: Release, seen: Seen) -> Step | None:
+    """Blank ``latest`` while it still is what opened this release."""
+    if latest_key(seen) != release.release:
+        return None
+    return BlankLatest(release.release, "the release is over for latest")
+
+
+def quarantine_step(release: Release, seen: Seen, now: int, why: str) -> Step | None:
+    """Keep the release's target out until a person says ``canary retry``."""
+    if release.target in seen.app.quarantine:
+        return None
+    entry = Quarantined(release.release, release.tag, why, now)
+    return SaveApp(replace(seen.app, quarantine={**seen.app.quarantine, release.target: entry}), f"{release.tag} is quarantined")
+
+
+def latest_key(seen: Seen) -> str | None:
+    """The release that ``latest`` names now; None when it is blank."""
+    latest = seen.latest
+    if latest is None or is_blank(latest.value):
+        return None
+    return release_key(latest.version, latest.value, latest.modified_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Swallowed:
+    """A write to ``latest`` that one of ours landed on."""
+
+    value: str
+    release: str
+
+
+def swallowed(history: Sequence[Version]) -> Swallowed | None:
+    """Find the write that the newest version of ``latest``, being ours, has overwritten unseen.
+
+    A blank of ours is meant for the version that opened its release, a restore for the blank before it: whatever of others
+    lies in between was swallowed, and the newest of it is the one that counts. Words alone do not make a version ours: a
+    tagger's write may have inherited the description, so a blank must be blank and a restore must repeat what it restores.
+    """
+    ordered = sorted(history, key=lambda version: version.version)
+    if not ordered or (mine := _ours(ordered, len(ordered) - 1)) is None:
+        return None
+    release, mark = mine
+    for index in range(len(ordered) - 2, -1, -1):
+        candidate = ordered[index]
+        if mark is Mark.BLANK and candidate.version <= version_of(release):
+            return None
+        if _ours(ordered, index) is not None:
+            if mark is Mark.RESTORE:
+                return None
+            continue
+        if is_blank(candidate.value) and mark is Mark.BLANK:
+            return None
+        return Swallowed(candidate.value, release_key(candidate.version, candidate.value, candidate.modified_at))
+    return None
+
+
+def restored_release(history: Sequence[Version]) -> str | None:
+    """The release whose write the newest version of ``latest`` put back; None when it is not a restore of ours."""
+    ordered = sorted(history, key=lambda version: version.version)
+    mine = _ours(ordered, len(ordered) - 1) if ordered else None
+    return mine[0] if mine and mine[1] is Mark.RESTORE else None
+
+
+def _ours(ordered: Sequence[Version], index: int) -> tuple[str, Mark] | None:
+    version = ordered[index]
+    match = _OURS.fullmatch(version.description)
+    if match is None:
+        return None
+    mark = Mark(match["what"])
+    if mark is Mark.BLANK:
+        return (match["release"], mark) if is_blank(version.value) else None
+    repeated = any(
+        release_key(old.version, old.value, old.modified_at) == match["release"] and old.value == version.value
+        for old in ordered[:index]
+    )
+    first = index == 0 or ordered[index - 1].description != version.description or is_blank(ordered[index - 1].value)
+    return (match["release"], mark) if repeated and first else None
+
+
+def _of(release: Release) -> Flip:
+    if release.flip is None:
+        raise Foreign(f"{release.release} is {release.state} but what it writes was never frozen")
+    return release.flip
+
+
+def _flipped(flip: Flip, seen: Seen) -> bool:
+    """Whether current is already what the flip writes; False while it is what the flip started from. Raises `Foreign`."""
+    current = seen.current
+    if current is not None and current.value == flip.after:
+        return True
+    if current is not None and (current.value, current.version) == (flip.before, flip.version):
+        return False
+    raise Foreign(_somebody_wrote(flip, seen))
+
+
+def _somebody_wrote(flip: Flip, seen: Seen) -> str:
+    found = "missing" if seen.current is None else f"version {seen.current.version}"
+    started = f"version {flip.version}, from which the flip started"
+    return f"current is {found}, not {started}: somebody else wrote it, nothing was overwritten"
