@@ -14,6 +14,10 @@ from canary.domain.steps import SaveRelease, Step
 _S = ReleaseState
 
 
+class NotPossible(Exception):
+    """An operator asks for what the release's state does not allow."""
+
+
 def carry_out(release: Release, seen: Seen, now: int) -> Step | None:
     """Carry out the oldest ask; None while it has to wait."""
     ask, rest = release.asks[0], replace(release, asks=release.asks[1:])
@@ -91,3 +95,26 @@ def _rollback(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -
         return _refuse(release, rest, ask, "there is no previous stack", now)
     flip = Flip(current.value, current.version, previous.value)
     return save(release, rest.moved(_S.ROLLING_BACK, now=now, why=_why(ask), who=ask.who, flip=flip))
+
+
+def asked(release: Release, ask: Ask) -> Release:
+    """Return the release with an operator's ask put to the flipper; a stopping verb closes the gate at once.
+
+    Raises `NotPossible` when the release cannot follow it, saying what can be done instead.
+    """
+    if why := _impossible(release, ask.verb):
+        raise NotPossible(why)
+    gate = Gate.CLOSED if ask.verb in {Verb.PAUSE, Verb.ABORT} else release.gate
+    return replace(release, asks=(*release.asks, ask), gate=gate)
+
+
+def _impossible(release: Release, verb: Verb) -> str | None:
+    if verb is Verb.ROLLBACK:
+        if release.state is _S.PROMOTED:
+            return None
+        return f"release {release.release} is {release.state}: only a promoted one can be rolled back"
+    if release.state in ON_TRIAL or (release.state is _S.OPENING and verb is Verb.ABORT):
+        return None
+    if release.state in {_S.PROMOTING, _S.WATCHING, _S.PROMOTED}:
+        return f"release {release.release} is {release.state}: use `canary rollback {release.app}` to take it back"
+    return f"release {release.release} is {release.state}: there is nothing to {verb}"

@@ -28,6 +28,7 @@ def decide(seen: Seen, now: int) -> Step | None:
         or next((step for release in _in_order(seen) if (step := _next_for(release, seen, now))), None)
         or _adopt_latest(seen, now)
         or _check_off(seen)
+        or _announce(seen)
         or _let_go(seen)
     )
 
@@ -47,9 +48,6 @@ def _in_order(seen: Seen) -> list[Release]:
 
 
 def _next_for(release: Release, seen: Seen, now: int) -> Step | None:
-    if release.notices:
-        notice = release.notices[0]
-        return Announce(release, notice, f"tell the world: {notice.kind}")
     match release.state:
         case _S.OPENING:
             return _opening(release, seen, now)
@@ -216,6 +214,14 @@ def _check_off(seen: Seen) -> Step | None:
     if not is_blank(latest.value) and flip.latest_key(seen) not in seen.releases:
         return None
     return SaveApp(replace(seen.app, checked=latest.version), "the history of latest is in order")
+
+
+def _announce(seen: Seen) -> Step | None:
+    """Send what is to be told, after all else: a topic that does not answer must not keep a release from being stopped."""
+    for release in _in_order(seen):
+        if release.notices:
+            return Announce(release, release.notices[0], f"tell the world: {release.notices[0].kind}")
+    return None
 
 
 def _let_go(seen: Seen) -> Step | None:

@@ -1,0 +1,116 @@
+"""The records of idempotency keys. They live in the audit table, each in a partition of its own."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import ClientError
+from pynamodb.expressions.update import Action
+
+from canary.aws.faults import CONDITION_FAILED, code_of, item_there, translated
+from canary.aws.tables import KeyItem, bound
+from canary.domain.keyed import KEEP_MS, Answer, KeyRecord, KeyState
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_SERVICE: Final = "DynamoDB"
+_SORT: Final = "key"
+#: An item holds 400 KB. A longer answer is kept without the target's own words.
+_MOST_BYTES: Final = 350_000
+
+
+class KeyTable:
+    """One record for each key."""
+
+    def __init__(self, client: DynamoDBClient, table: str, region: str) -> None:
+        self._client = client
+        self._table = table
+        self._model = bound(KeyItem, table, region)
+
+    def get(self, key: str) -> KeyRecord | None:
+        """Read a key's record, consistently."""
+        with translated(_SERVICE):
+            answer = self._client.get_item(
+                TableName=self._table,
+                Key={"release_id": {"S": _partition(key)}, "request_id": {"S": _SORT}},
+                ConsistentRead=True,
+            )
+        item = answer.get("Item")
+        return self._record(item) if item else None
+
+    def begin(self, record: KeyRecord, now: int, over: KeyRecord | None = None) -> KeyRecord | None:
+        """Put the record, unless a live one is there that is not ``over``: then return that one, and change nothing.
+
+        A put whose answer was lost and that is sent again finds its own record: that is a success.
+        """
+        model = self._model
+        free = model.request_id.does_not_exist() | (model.expires_at < now // 1000) | (model.status == KeyState.FREE.value)
+        if over is not None:
+            free |= (model.routed_as == over.request_id) & (model.since == over.since)
+        kwargs = self._item(record).get_save_kwargs_from_instance(condition=free, return_values_on_condition_failure="ALL_OLD")
+        try:
+            with translated(_SERVICE):
+                self._client.put_item(**kwargs)
+        except ClientError as error:
+            if code_of(error) != CONDITION_FAILED:
+                raise
+            item = item_there(error)
+            there = self._record(item) if item else self.get(record.key)
+            return None if there == record else there
+        return None
+
+    def finish(self, record: KeyRecord) -> None:
+        """Keep the answer with the record, if it is still ours."""
+        model = self._model
+        actions: list[Action] = [model.status.set(record.state.value)]
+        if record.answer is not None:
+            actions.append(model.answer_status.set(record.answer.status))
+            actions.append(model.answer.set(_text(record.answer)))
+        mine = (model.routed_as == record.request_id) & (model.since == record.since)
+        kwargs = model(_partition(record.key), _SORT).get_update_kwargs_from_instance(actions=actions, condition=mine)
+        try:
+            with translated(_SERVICE):
+                self._client.update_item(**kwargs)
+        except ClientError as error:
+            if code_of(error) != CONDITION_FAILED:
+                raise
+
+    def _item(self, record: KeyRecord) -> KeyItem:
+        return self._model(
+            _partition(record.key),
+            _SORT,
+            app=record.app,
+            status=record.state.value,
+            routed_as=record.request_id,
+            payload_sha256=record.body_sha256,
+            since=record.since,
+            expires_at=(record.since + KEEP_MS) // 1000,
+        )
+
+    def _record(self, raw: Any) -> KeyRecord:
+        item: Any = self._model.from_raw_data(raw)
+        answer = None
+        if item.answer is not None and item.answer_status is not None:
+            answer = Answer(status=int(item.answer_status), body=json.loads(item.answer))
+        return KeyRecord(
+            key=item.release_id.removeprefix("key#"),
+            app=item.app,
+            state=KeyState(item.status),
+            request_id=item.routed_as,
+            body_sha256=item.payload_sha256,
+            since=int(item.since),
+            answer=answer,
+        )
+
+
+def _partition(key: str) -> str:
+    return f"key#{key}"
+
+
+def _text(answer: Answer) -> str:
+    text = json.dumps(answer.body, separators=(",", ":"), ensure_ascii=False)
+    if len(text.encode()) <= _MOST_BYTES:
+        return text
+    return json.dumps({**answer.body, "response": None, "response_omitted": True}, separators=(",", ":"))

@@ -1,0 +1,205 @@
+"""Releases and apps as items of the releases table, there and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pynamodb.expressions.update import Action
+
+from canary.aws.tables import (
+    APP_ITEM,
+    AppItem,
+    AskItem,
+    ChangeItem,
+    FlipItem,
+    MirrorItem,
+    NoticeItem,
+    ReleaseItem,
+    StoppedItem,
+)
+from canary.domain.app import App, Mirror, Quarantined, Stopped
+from canary.domain.plan import plan_document, plan_from
+from canary.domain.release import (
+    Ask,
+    Change,
+    Flip,
+    Gate,
+    Notice,
+    NoticeKind,
+    Release,
+    ReleaseState,
+    Tally,
+    Verb,
+    from_timestamp,
+    timestamp,
+)
+
+
+def release_item(model: type[ReleaseItem], release: Release) -> ReleaseItem:
+    """Write a release as its item."""
+    tally, flip = release.tally, release.flip
+    return model(
+        release.app,
+        release.release,
+        rev=release.rev,
+        state=release.state.value,
+        since=timestamp(release.since),
+        opened_at=timestamp(release.opened_at),
+        written_at=timestamp(release.written_at),
+        ended_at=timestamp(release.ended_at) if release.ended_at is not None else None,
+        value=release.value,
+        target=release.target,
+        tag=release.tag,
+        by=release.by,
+        commit=release.commit,
+        plan=plan_document(release.plan),
+        stage=release.stage,
+        stage_since=timestamp(release.stage_since),
+        granted=release.granted,
+        claimed=release.claimed,
+        gate=release.gate.value,
+        open={request_id: timestamp(at) for request_id, at in release.open.items()},
+        succeeded=tally.succeeded,
+        failed=tally.failed,
+        timed_out=tally.timed_out,
+        aborted=tally.aborted,
+        lost=tally.lost,
+        refunded=tally.refunded,
+        counted=dict(release.counted),
+        lost_forgiven=release.lost_forgiven,
+        refunds_forgiven=release.refunds_forgiven,
+        state_machine=release.state_machine,
+        asks=[AskItem(verb=a.verb.value, who=a.who, why=a.why, at=timestamp(a.at)) for a in release.asks],
+        flip=FlipItem(before=flip.before, version=flip.version, after=flip.after) if flip else None,
+        verdict=release.verdict,
+        reason=release.reason,
+        refusal=release.refusal,
+        warning=release.warning,
+        restored_from=release.restored_from,
+        notices=[NoticeItem(kind=n.kind.value, text=n.text, at=timestamp(n.at)) for n in release.notices],
+        history=[_change(change) for change in release.history],
+    )
+
+
+def release_of(item: Any) -> Release:
+    """Read a release from its item."""
+    return Release(
+        app=item.app,
+        release=item.release,
+        rev=int(item.rev),
+        state=ReleaseState(item.state),
+        since=from_timestamp(item.since),
+        opened_at=from_timestamp(item.opened_at),
+        written_at=from_timestamp(item.written_at),
+        ended_at=from_timestamp(item.ended_at) if item.ended_at else None,
+        value=item.value,
+        target=item.target,
+        tag=item.tag,
+        by=item.by,
+        commit=item.commit,
+        plan=plan_from(item.plan),
+        stage=int(item.stage),
+        stage_since=from_timestamp(item.stage_since),
+        granted=int(item.granted),
+        claimed=int(item.claimed),
+        gate=Gate(item.gate),
+        open={request_id: from_timestamp(at) for request_id, at in item.open.as_dict().items()},
+        tally=Tally(
+            succeeded=int(item.succeeded),
+            failed=int(item.failed),
+            timed_out=int(item.timed_out),
+            aborted=int(item.aborted),
+            lost=int(item.lost),
+            refunded=int(item.refunded),
+        ),
+        counted=item.counted.as_dict(),
+        lost_forgiven=int(item.lost_forgiven),
+        refunds_forgiven=int(item.refunds_forgiven),
+        state_machine=item.state_machine,
+        asks=tuple(Ask(Verb(a.verb), a.who, a.why, from_timestamp(a.at)) for a in item.asks),
+        flip=Flip(item.flip.before, int(item.flip.version), item.flip.after) if item.flip else None,
+        verdict=item.verdict,
+        reason=item.reason,
+        refusal=item.refusal,
+        warning=item.warning,
+        restored_from=item.restored_from,
+        notices=tuple(Notice(NoticeKind(n.kind), n.text, from_timestamp(n.at)) for n in item.notices),
+        history=tuple(Change(from_timestamp(c.at), c.who, c.what, c.why) for c in item.history),
+    )
+
+
+def release_changes(model: type[ReleaseItem], before: Release, after: Release) -> list[Action]:
+    """Write the difference of two readings of a release as update actions.
+
+    What routers write too is changed relative to what is there: ``claimed`` by its difference, ``open`` by the ids that go.
+    """
+    old, new = release_item(model, before), release_item(model, after)
+    actions = _plain_changes(model, old, new, skip={"claimed", "open", "counted", "history", "rev"})
+    actions.append(model.rev.set(before.rev + 1))
+    if after.claimed != before.claimed:
+        actions.append(model.claimed.set(model.claimed - (before.claimed - after.claimed)))
+    actions += [model.open[request_id].remove() for request_id in before.open if request_id not in after.open]
+    actions += [model.counted[name].set(value) for name, value in after.counted.items() if name not in before.counted]
+    actions += [model.counted[name].remove() for name in before.counted if name not in after.counted]
+    if added := after.history[len(before.history) :]:
+        actions.append(model.history.set(model.history.append([_change(change) for change in added])))
+    return actions
+
+
+def app_item(model: type[AppItem], app: App) -> AppItem:
+    """Write an app as its item."""
+    return model(
+        app.app,
+        APP_ITEM,
+        kind="app",
+        rev=app.rev,
+        followed=list(app.followed),
+        promoted=app.promoted,
+        mirror=MirrorItem(value=app.mirror.value, version=app.mirror.version) if app.mirror else None,
+        quarantine={
+            arn: {"release": q.release, "tag": q.tag, "reason": q.reason, "at": timestamp(q.at)}
+            for arn, q in app.quarantine.items()
+        },
+        checked=app.checked,
+        stopped=StoppedItem(who=app.stopped.who, why=app.stopped.why, at=timestamp(app.stopped.at)) if app.stopped else None,
+        last_pass=timestamp(app.last_pass) if app.last_pass is not None else None,
+    )
+
+
+def app_of(item: Any) -> App:
+    """Read an app from its item."""
+    stopped = item.stopped
+    return App(
+        app=item.app,
+        rev=int(item.rev),
+        followed=tuple(item.followed),
+        promoted=item.promoted,
+        mirror=Mirror(item.mirror.value, int(item.mirror.version)) if item.mirror else None,
+        quarantine={
+            arn: Quarantined(q["release"], q["tag"], q["reason"], from_timestamp(q["at"]))
+            for arn, q in item.quarantine.as_dict().items()
+        },
+        checked=int(item.checked),
+        stopped=Stopped(stopped.who, stopped.why, from_timestamp(stopped.at)) if stopped else None,
+        last_pass=from_timestamp(item.last_pass) if item.last_pass else None,
+    )
+
+
+def app_changes(model: type[AppItem], before: App, after: App) -> list[Action]:
+    """Write the difference of two readings of an app as update actions."""
+    old, new = app_item(model, before), app_item(model, after)
+    actions = _plain_changes(model, old, new, skip={"rev", "quarantine", "last_pass"})
+    actions.append(model.rev.set(before.rev + 1))
+    added = {arn: new.quarantine.as_dict()[arn] for arn in after.quarantine if arn not in before.quarantine}
+    actions += [model.quarantine[arn].set(entry) for arn, entry in added.items()]
+    return actions + [model.quarantine[arn].remove() for arn in before.quarantine if arn not in after.quarantine]
+
+
+def _plain_changes(model: Any, old: Any, new: Any, skip: set[str]) -> list[Action]:
+    was, now = old.serialize(), new.serialize()
+    changed = [name for name in {**was, **now} if name not in skip and was.get(name) != now.get(name)]
+    return [getattr(model, name).set(getattr(new, name)) if name in now else getattr(model, name).remove() for name in changed]
+
+
+def _change(change: Change) -> ChangeItem:
+    return ChangeItem(at=timestamp(change.at), who=change.who, what=change.what, why=change.why)

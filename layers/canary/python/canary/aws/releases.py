@@ -1,0 +1,168 @@
+"""The releases table: releases and the apps' own items."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+from pynamodb.expressions.update import Action
+
+from canary.aws.faults import CONDITION_FAILED, code_of, item_there, translated
+from canary.aws.release_items import app_changes, app_item, app_of, release_changes, release_item, release_of
+from canary.aws.tables import APP_ITEM, AppItem, ReleaseItem, bound
+from canary.domain.app import App
+from canary.domain.claim import Claimed
+from canary.domain.release import Gate, Release, timestamp
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_SERVICE = "DynamoDB"
+
+
+class ReleaseTable:
+    """Releases: the router's claims and the flipper's changes. Implements `Slots`, `Releases` and `Apps`.
+
+    Consistent reads are the flipper's; a router reads with ``consistent=False``, at half the price.
+    """
+
+    def __init__(self, client: DynamoDBClient, table: str, region: str, *, consistent: bool = True) -> None:
+        self._client = client
+        self._table = table
+        self._consistent = consistent
+        self._releases = bound(ReleaseItem, table, region)
+        self._apps = bound(AppItem, table, region)
+
+    def release(self, app: str, release: str) -> Release | None:
+        """Read a release."""
+        item = self._get(app, release)
+        return release_of(self._releases.from_raw_data(item)) if item else None
+
+    def claim(self, app: str, release: str, request_id: str, now: int) -> Claimed:
+        """Take a slot: one conditional write, safe to repeat, since the id that it leaves in ``open`` tells an earlier try."""
+        model = self._releases
+        mine = model.open[request_id]
+        item = self._write(
+            model(app, release).get_update_kwargs_from_instance(
+                actions=[model.claimed.set(model.claimed + 1), mine.set(timestamp(now))],
+                condition=(model.claimed < model.granted) & (model.gate == Gate.OPEN.value) & mine.does_not_exist(),
+                return_values_on_condition_failure="ALL_OLD",
+            )
+        )
+        if item is None:
+            return Claimed.WON
+        if not item or item["gate"]["S"] != Gate.OPEN:
+            return Claimed.CLOSED if request_id not in _open(item) else Claimed.WON
+        return Claimed.WON if request_id in _open(item) else Claimed.GONE
+
+    def create(self, release: Release) -> bool:
+        """Put a release; False when there is one already."""
+        model = self._releases
+        return self._put(release_item(model, release).get_save_kwargs_from_instance(condition=model.release.does_not_exist()))
+
+    def save(self, before: Release, after: Release, *, idle: bool = False) -> bool:
+        """Write the difference, on condition that the release is as it was read; False when it is not."""
+        model = self._releases
+        condition = model.rev == before.rev
+        if idle:
+            condition &= (model.claimed == before.claimed) & (model.open == {})
+        item = model(before.app, before.release)
+        actions = release_changes(model, before, after)
+        return self._write(item.get_update_kwargs_from_instance(actions=actions, condition=condition)) is None
+
+    def app(self, app: str) -> App | None:
+        """Read an app's item."""
+        item = self._get(app, APP_ITEM)
+        return app_of(self._apps.from_raw_data(item)) if item and "rev" in item else None
+
+    def save_app(self, before: App, after: App) -> bool:
+        """Write the difference, on condition that the item is as it was read; False when it is not."""
+        model = self._apps
+        if before.rev == 0:
+            return self._write(self._first(after)) is None
+        kwargs = model(before.app, APP_ITEM).get_update_kwargs_from_instance(
+            actions=app_changes(model, before, after), condition=model.rev == before.rev
+        )
+        return self._write(kwargs) is None
+
+    def lease(self, app: str, owner: str, now: int, until: int) -> bool:
+        """Take the app's lease; False when somebody else holds it."""
+        model = self._apps
+        free = model.lease_until.does_not_exist() | (model.lease_until < now) | (model.lease_owner == owner)
+        actions: list[Action] = [model.lease_owner.set(owner), model.lease_until.set(until)]
+        kwargs = model(app, APP_ITEM).get_update_kwargs_from_instance(actions=actions, condition=free)
+        return self._write(kwargs) is None
+
+    def give_back(self, app: str, owner: str, now: int) -> None:
+        """End the lease, if it is still ours, and record that a pass was made."""
+        model = self._apps
+        actions: list[Action] = [model.lease_owner.remove(), model.lease_until.remove(), model.last_pass.set(timestamp(now))]
+        self._write(model(app, APP_ITEM).get_update_kwargs_from_instance(actions=actions, condition=model.lease_owner == owner))
+
+    def apps(self) -> tuple[str, ...]:
+        """Name all apps that have an item."""
+        with translated(_SERVICE):
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                IndexName="apps",
+                KeyConditionExpression="kind = :app",
+                ExpressionAttributeValues={":app": {"S": "app"}},
+            )
+            return tuple(item["app"]["S"] for page in pages for item in page["Items"])
+
+    def recent(self, app: str, most: int) -> tuple[Release, ...]:
+        """Read an app's newest releases, newest first."""
+        with translated(_SERVICE):
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                KeyConditionExpression="app = :app AND #r > :item",
+                ExpressionAttributeNames={"#r": "release"},
+                ExpressionAttributeValues={":app": {"S": app}, ":item": {"S": APP_ITEM}},
+                ScanIndexForward=False,
+                PaginationConfig={"MaxItems": most},
+            )
+            return tuple(release_of(self._releases.from_raw_data(item)) for page in pages for item in page["Items"])
+
+    def _first(self, app: App) -> dict[str, Any]:
+        """Give the item, which the lease has made already, its content."""
+        model = self._apps
+        item = app_item(model, app)
+        names = [name for name in item.serialize() if name not in {"app", "release", "rev"}]
+        actions = [getattr(model, name).set(getattr(item, name)) for name in names]
+        return model(app.app, APP_ITEM).get_update_kwargs_from_instance(
+            actions=[*actions, model.rev.set(1)], condition=model.rev.does_not_exist()
+        )
+
+    def _get(self, app: str, release: str) -> dict[str, Any] | None:
+        with translated(_SERVICE):
+            answer = self._client.get_item(
+                TableName=self._table,
+                Key={"app": {"S": app}, "release": {"S": release}},
+                ConsistentRead=self._consistent,
+            )
+        return answer.get("Item")
+
+    def _put(self, kwargs: dict[str, Any]) -> bool:
+        try:
+            with translated(_SERVICE):
+                self._client.put_item(**kwargs)
+        except ClientError as error:
+            if code_of(error) != CONDITION_FAILED:
+                raise
+            return False
+        return True
+
+    def _write(self, kwargs: dict[str, Any]) -> dict[str, Any] | None:
+        """Send an update; None when it was done, the item as it is (empty: not asked for, or none) when its condition failed."""
+        try:
+            with translated(_SERVICE):
+                self._client.update_item(**kwargs)
+        except ClientError as error:
+            if code_of(error) != CONDITION_FAILED:
+                raise
+            return item_there(error)
+        return None
+
+
+def _open(item: dict[str, Any]) -> dict[str, Any]:
+    return dict(item.get("open", {}).get("M", {}))

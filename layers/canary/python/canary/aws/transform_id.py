@@ -1,0 +1,55 @@
+"""Finding the execution that a Lambda target started, in its answer."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any, Final
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+#: Where a transform id is looked for when the plan does not say: at the top level, or within a JSON ``body``.
+_USUAL: Final = ("executionArn", "execution_arn", "transformId", "transform_id")
+
+
+def find_transform_id(answer: Any, expression: str | None) -> str | None:
+    """Find the transform id in a target's answer; None when it has none (then the answer itself is the outcome)."""
+    if expression is not None:
+        return _text(_compiled(expression).search(answer))
+    for place in (answer, _body(answer)):
+        if isinstance(place, dict):
+            for name in _USUAL:
+                if found := _text(place.get(name)):
+                    return found
+    return None
+
+
+def expression_problem(expression: str | None) -> str | None:
+    """Say what is wrong with a plan's expression; None when it can be used."""
+    if expression is None:
+        return None
+    try:
+        _compiled(expression)
+    except JMESPathError as error:
+        return f"the plan's transform_id {expression!r} is not a JMESPath expression: {str(error).splitlines()[0]}"
+    return None
+
+
+@lru_cache(maxsize=32)
+def _compiled(expression: str) -> Any:
+    return jmespath.compile(expression)
+
+
+def _body(answer: Any) -> Any:
+    body = answer.get("body") if isinstance(answer, dict) else None
+    if not isinstance(body, str):
+        return body
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def _text(found: Any) -> str | None:
+    return found if isinstance(found, str) and found else None

@@ -1,0 +1,34 @@
+"""Request ids: they sort by time, serve as execution names, and say themselves where their record is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_SHAPE: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}(?:-r(?P<release>\d{8,}-[0-9a-f]{8}))?(?:-k(?P<key>[0-9a-f]{32}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Where a request's record is: the audit row of a release, the record of a key, both, or nowhere."""
+
+    release: str | None
+    key: str | None
+
+
+def new_request_id(now: int, randomness: int, release: str | None = None, key: str | None = None) -> str:
+    """Make a request id: a ULID, then ``-r{release}`` when latest may get it, then ``-k{key digest}`` when it is keyed.
+
+    80 characters at most. ``now`` in milliseconds, ``randomness`` of 80 bits.
+    """
+    number = (now << 80) | (randomness & ((1 << 80) - 1))
+    digits = [_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5)]
+    return "".join(digits) + (f"-r{release}" if release else "") + (f"-k{key}" if key else "")
+
+
+def record_of(request_id: str) -> Record | None:
+    """Read where a request's record is; None when this is no request id of ours."""
+    match = _SHAPE.fullmatch(request_id)
+    return Record(match["release"], match["key"]) if match else None

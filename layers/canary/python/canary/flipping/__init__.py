@@ -1,0 +1,1 @@
+"""Observe, decide, execute: the application behind the flipper's handler."""

@@ -1,0 +1,126 @@
+"""The flipper: one pass for each app with work. Level-triggered: what woke it only says where to look first."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from canary.domain.app import Seen
+from canary.domain.lifecycle import decide
+from canary.domain.release import ReleaseState
+from canary.domain.steps import Step
+from canary.errors import Unavailable
+from canary.flipping.execute import execute
+from canary.flipping.follow import follow
+from canary.flipping.observe import observe
+from canary.flipping.world import World
+
+#: Longer than the flipper's timeout (60 s), so that a killed pass never meets a living one.
+LEASE_MS: Final = 75_000
+#: A pass that has not come to rest after so many steps goes on with the next one.
+_MOST_STEPS: Final = 60
+
+
+class Log(Protocol):
+    """Where a pass tells what it does."""
+
+    def __call__(self, message: str, **facts: object) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What came of an app's pass: ``done``, ``busy`` (somebody else has the lease) or ``failed``."""
+
+    app: str
+    result: str
+    steps: int = 0
+    held: int = 0
+    error: str | None = None
+
+
+class Flipper:
+    """Makes passes. ``owner`` names this process in leases."""
+
+    def __init__(self, world: World, log: Log, *, owner: str | None = None, pause: Callable[[], None] | None = None) -> None:
+        self._world = world
+        self._log = log
+        self._owner = owner or uuid.uuid4().hex
+        self._pause = pause
+
+    def run(self, first: Iterable[str] = ()) -> list[Pass]:
+        """Make a pass for every app, ``first`` ones first. An app whose pass fails does not stop the others."""
+        world = self._world
+        names = dict.fromkeys((*first, *self._names()))
+        passes = [self._guarded(app) for app in names]
+        for done in passes:
+            world.count("ReleaseHeld", done.app, done.held)
+            if done.result == "failed":
+                world.count("PassFailed", done.app, 1)
+        return passes
+
+    def _names(self) -> tuple[str, ...]:
+        """All apps, from the parameters and from the table: either may fail, or lack an app that the other has."""
+        names: list[str] = []
+        errors: list[Unavailable] = []
+        for source in (self._world.parameters.apps, self._world.apps.apps):
+            try:
+                names += source()
+            except Unavailable as error:
+                errors.append(error)
+                self._log("apps cannot be listed", error=str(error))
+        if len(errors) > 1:
+            raise errors[0]
+        return tuple(sorted(set(names)))
+
+    def _guarded(self, app: str) -> Pass:
+        try:
+            return self._pass(app)
+        except Exception as error:  # noqa: BLE001 - the edge of one app: the others go on, and the cause is logged
+            self._log("the pass failed; the next one goes on from there", app=app, error=repr(error))
+            return Pass(app, "failed", error=repr(error))
+
+    def _pass(self, app: str) -> Pass:
+        world = self._world
+        if not self._lease(app):
+            return Pass(app, "busy")
+        try:
+            return self._work(app)
+        finally:
+            world.apps.give_back(app, self._owner, world.clock())
+
+    def _lease(self, app: str) -> bool:
+        now = self._world.clock()
+        if self._world.apps.lease(app, self._owner, now, now + LEASE_MS):
+            return True
+        if self._pause is None:
+            return False
+        self._pause()  # whoever has it is probably done in a moment, and may have looked before what woke us
+        now = self._world.clock()
+        return self._world.apps.lease(app, self._owner, now, now + LEASE_MS)
+
+    def _work(self, app: str) -> Pass:
+        world = self._world
+        unreadable: dict[str, str] = {}
+        seen = observe(world, app, unreadable)
+        for name in seen.app.followed:
+            if (release := seen.releases.get(name)) is not None and (why := follow(world, release)):
+                unreadable[name] = why
+        steps = 0
+        while steps < _MOST_STEPS:
+            seen = observe(world, app, unreadable)
+            step = decide(seen, world.clock())
+            if step is None:
+                break
+            self._tell(app, step)
+            execute(world, seen, step)
+            steps += 1
+        return Pass(app, "done", steps, held=_held(seen))
+
+    def _tell(self, app: str, step: Step) -> None:
+        self._log(type(step).__name__, app=app, why=step.why)
+
+
+def _held(seen: Seen) -> int:
+    return sum(release.state is ReleaseState.HELD for release in seen.releases.values())

@@ -1,0 +1,66 @@
+"""Observe: everything about an app that a decision needs, read at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from canary.domain.app import App, Inspection, Parameter, Seen, Version
+from canary.domain.flip import latest_key
+from canary.domain.plan import InvalidPlan, parse_plan
+from canary.domain.release import Release, ReleaseState
+from canary.domain.target import InvalidTarget, parse_pointer
+from canary.flipping.world import World
+
+
+def observe(world: World, app: str, unreadable: Mapping[str, str]) -> Seen:
+    """Read what is known of an app. Raises `Unavailable`."""
+    item = world.apps.app(app) or App(app=app)
+    parameters = world.parameters.read(app, "current", "latest", "previous", "plan")
+    latest = parameters.get("latest")
+    history: tuple[Version, ...] = ()
+    if latest is not None and latest.version != item.checked:
+        history = world.parameters.history(app)
+        if history and history[-1].version > latest.version:  # the history is newer than what was read before it
+            newest = history[-1]
+            latest = Parameter(newest.value, newest.version, newest.modified_at)
+    seen = Seen(
+        app=item,
+        current=parameters.get("current"),
+        latest=latest,
+        previous=parameters.get("previous"),
+        history=history,
+        unreadable=unreadable,
+    )
+    releases = _releases(world, seen)
+    plan = parameters.get("plan")
+    return Seen(
+        app=item,
+        current=seen.current,
+        latest=latest,
+        previous=seen.previous,
+        releases=releases,
+        history=history,
+        inspection=_inspection(world, releases, plan.value if plan else None),
+        unreadable=unreadable,
+    )
+
+
+def _releases(world: World, seen: Seen) -> dict[str, Release]:
+    names = dict.fromkeys((*seen.app.followed, seen.app.promoted, latest_key(seen)))
+    found = {name: world.releases.release(seen.app.app, name) for name in names if name}
+    return {name: release for name, release in found.items() if release is not None}
+
+
+def _inspection(world: World, releases: Mapping[str, Release], plan_text: str | None) -> Inspection | None:
+    opening = next((r for r in releases.values() if r.state is ReleaseState.OPENING and r.refusal is None), None)
+    if opening is None:
+        return None
+    try:
+        target = parse_pointer(opening.value).target
+        expression = parse_plan(plan_text).transform_id
+    except (InvalidTarget, InvalidPlan) as error:
+        return Inspection(plan_text, str(error))
+    if refusal := world.allowed.refusal(target):
+        world.count("TargetRefused", opening.app, 1)
+        return Inspection(plan_text, refusal)
+    return Inspection(plan_text, world.inspect_expression(expression) or world.stacks.problem(target))

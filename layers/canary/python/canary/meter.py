@@ -1,0 +1,33 @@
+"""Metrics: counted while the work is done, written once at its end, in CloudWatch's embedded format."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Final
+
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+_NAMESPACE: Final = "Canary"
+
+
+class Meter:
+    """Counts for one function. Each metric goes out for the service and for the service and app."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._counts: dict[str, Counter[str]] = defaultdict(Counter)
+
+    def count(self, name: str, app: str, number: int = 1) -> None:
+        """Count something of an app (``""``: of none)."""
+        self._counts[app][name] += number
+
+    def flush(self) -> None:
+        """Write what was counted, and begin anew."""
+        counts, self._counts = self._counts, defaultdict(Counter)
+        for app, numbers in counts.items():
+            metrics = EphemeralMetrics(namespace=_NAMESPACE, service=self._service)
+            if app:
+                metrics.add_dimensions(service=self._service, app=app)
+            for name, number in numbers.items():
+                metrics.add_metric(name=name, unit=MetricUnit.Count, value=number)
+            metrics.flush_metrics()

@@ -1,0 +1,1 @@
+"""What operators and release tagging do, without the command line around it."""

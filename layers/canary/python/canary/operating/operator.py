@@ -1,0 +1,133 @@
+"""The operator's verbs. Stopping verbs close the gate themselves, at once; the rest is left to the flipper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, Protocol
+
+from canary.domain.app import App, Stopped
+from canary.domain.asks import NotPossible, asked
+from canary.domain.release import Ask, Gate, Release, ReleaseState, Verb, release_key
+from canary.domain.target import BLANK, parse_pointer
+from canary.ports import Apps, Parameters, Releases
+
+#: Tries against others who write the same item; each try reads it anew.
+_TRIES: Final = 10
+
+
+class Flippers(Protocol):
+    """The flipper, to be woken."""
+
+    def wake(self, app: str) -> str:
+        """Have a pass made, and return its result for the app: ``done``, ``busy``, ``failed``."""
+
+
+class Contended(Exception):
+    """Somebody else kept writing the same item."""
+
+
+class Operator:
+    """One operator at one installation. ``who`` and ``why`` go on record with everything."""
+
+    def __init__(
+        self, parameters: Parameters, releases: Releases, apps: Apps, flipper: Flippers, *, who: str, clock: Callable[[], int]
+    ) -> None:
+        self._parameters = parameters
+        self._releases = releases
+        self._apps = apps
+        self._flipper = flipper
+        self._who = who
+        self._clock = clock
+
+    def init(self, app: str, value: str) -> None:
+        """Set an app up: ``current`` at a target, ``latest`` and ``previous`` blank. Raises `InvalidTarget`, `NotPossible`."""
+        parse_pointer(value)
+        there = self._parameters.read(app, "current", "latest", "previous")
+        if "current" in there:
+            raise NotPossible(f"{app!r} exists already: release with `canary release {app} --arn …`")
+        for name in ("latest", "previous"):
+            if name not in there:
+                self._parameters.write(app, name, BLANK)
+        self._parameters.write(app, "current", value)
+        self.wake(app)
+
+    def release(self, app: str, value: str) -> str:
+        """Write a target to ``latest`` and return the release's id. Raises `InvalidTarget`."""
+        parse_pointer(value)
+        version = self._parameters.write(app, "latest", value)
+        written = self._parameters.read(app, "latest")["latest"]
+        if written.version != version:
+            raise Contended(f"latest of {app!r} was written by somebody else at the same moment: see `canary releases {app}`")
+        return release_key(written.version, written.value, written.modified_at)
+
+    def ask(self, app: str, verb: Verb, why: str, release: str | None = None) -> Release:
+        """Ask for a verb; return the release as it was asked. Raises `NotPossible`, `Contended`."""
+        for _ in range(_TRIES):
+            before = self._addressed(app, verb, release)
+            after = asked(before, Ask(verb, self._who, why, self._clock()))
+            if self._releases.save(before, after):
+                return after
+        raise Contended(f"a release of {app!r} keeps changing: try again")
+
+    def stop(self, app: str, why: str) -> None:
+        """Close the gates of an app, whatever its releases do: first the app's own switch, then each gate."""
+        self._change_app(app, lambda item: replace(item, stopped=Stopped(self._who, why, self._clock())))
+        for name in self._app(app).followed:
+            self._change_gate(app, name, Gate.CLOSED)
+
+    def start(self, app: str) -> None:
+        """Open the gates again that only the emergency stop had closed."""
+        self._change_app(app, lambda item: replace(item, stopped=None))
+        for name in self._app(app).followed:
+            self._change_gate(app, name, Gate.OPEN)
+
+    def retry(self, app: str, target: str) -> None:
+        """Lift a target's quarantine. Raises `NotPossible` when it is in none."""
+        if target not in self._app(app).quarantine:
+            raise NotPossible(f"{target} is not in quarantine")
+        self._change_app(
+            app, lambda item: replace(item, quarantine={arn: q for arn, q in item.quarantine.items() if arn != target})
+        )
+
+    def wake(self, app: str) -> str:
+        """Have the flipper make a pass now."""
+        return self._flipper.wake(app)
+
+    def running(self, app: str) -> Release | None:
+        """The release that is not ended, if there is one."""
+        found = (self._releases.release(app, name) for name in reversed(self._app(app).followed))
+        return next((release for release in found if release is not None and not release.ended), None)
+
+    def _addressed(self, app: str, verb: Verb, name: str | None) -> Release:
+        if name is None and verb is Verb.ROLLBACK:
+            name = self._app(app).promoted
+            if name is None:
+                raise NotPossible(f"nothing of {app!r} was promoted yet, so there is nothing to take back")
+        release = self._releases.release(app, name) if name is not None else self.running(app)
+        if release is None:
+            words = f"{app!r} has no release {name}" if name else f"no release of {app!r} is running"
+            raise NotPossible(f"{words}: see `canary releases {app}`")
+        return release
+
+    def _app(self, app: str) -> App:
+        return self._apps.app(app) or App(app=app)
+
+    def _change_app(self, app: str, change: Callable[[App], App]) -> None:
+        for _ in range(_TRIES):
+            before = self._app(app)
+            if self._apps.save_app(before, change(before)):
+                return
+        raise Contended(f"the item of {app!r} keeps changing: try again")
+
+    def _change_gate(self, app: str, name: str, gate: Gate) -> None:
+        for _ in range(_TRIES):
+            before = self._releases.release(app, name)
+            if before is None or before.ended or before.gate is gate:
+                return
+            if gate is Gate.OPEN and (before.state is not ReleaseState.RUNNING or before.asks):
+                return
+            after = replace(before.noted("gate", now=self._clock(), why=f"{gate.value} by the switch", who=self._who), gate=gate)
+            if self._releases.save(before, after):
+                return
+        raise Contended(f"release {name} keeps changing: try again")

@@ -1,0 +1,1 @@
+"""One request, one stack: the application behind the router's handler."""

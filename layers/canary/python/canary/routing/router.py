@@ -1,0 +1,226 @@
+"""The router: one request goes to one stack, and nobody is turned away because of a canary."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from canary.domain.audit import Row, RowUpdate, Status
+from canary.domain.call import NOT_THE_STACKS_FAULT, UNSTARTED, Call, CallResult
+from canary.domain.claim import Claimed
+from canary.domain.plan import Fallback
+from canary.domain.release import Gate, Release, ReleaseState
+from canary.domain.request_id import new_request_id
+from canary.domain.target import Pointer, TargetKind, is_execution, state_machine_of
+from canary.errors import Unavailable
+from canary.ports import Audit, Slots, Targets
+from canary.routing.problem import Problem
+from canary.routing.view import Known, View
+
+#: What a target takes: Lambda 6 MB, Step Functions 256 KiB.
+_MOST_BYTES: Final = {TargetKind.LAMBDA: 6 * 1024 * 1024, TargetKind.STATE_MACHINE: 256 * 1024}
+#: Kept for writing down what happened and for answering.
+_RESERVE_MS: Final = 500
+#: What current has at least, when latest has used up its time.
+_CURRENTS_SHARE_MS: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request of an upstream app. ``deadline`` in milliseconds: the answer must be out by then."""
+
+    app: str
+    body: bytes
+    deadline: int
+    tenant: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What the upstream gets. ``because`` says why it went where it went, for the log; it is not sent."""
+
+    status: int
+    body: dict[str, Any]
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turn:
+    """One request on its way."""
+
+    request: Request
+    known: Known
+    request_id: str
+    because: str = ""
+    fell_back: bool = False
+
+
+class Router:
+    """Sends requests to stacks. ``draw`` gives numbers from 0 to below 1; ``count`` takes a metric's name and an app."""
+
+    def __init__(
+        self,
+        view: View,
+        slots: Slots,
+        audit: Audit,
+        targets: Targets,
+        *,
+        clock: Callable[[], int],
+        draw: Callable[[], float],
+        random_bits: Callable[[int], int],
+        count: Callable[[str, str], None],
+    ) -> None:
+        self._view = view
+        self._slots = slots
+        self._audit = audit
+        self._targets = targets
+        self._clock = clock
+        self._draw = draw
+        self._random_bits = random_bits
+        self.count = count
+
+    def known(self, app: str) -> Known:
+        """Tell what is known of an app, and count what is amiss. Raises `Problem`."""
+        known = self._view.of(app)
+        if known.refused:
+            self.count("TargetRefused", app)
+        if known.degraded:
+            self.count("Degraded", app)
+        return known
+
+    def candidate(self, known: Known) -> str | None:
+        """Toss the coin: the release that may take the next request, or None for current."""
+        release = known.release
+        if release is None or known.latest is None:
+            return None
+        if release.state is not ReleaseState.RUNNING or release.gate is not Gate.OPEN or release.claimed >= release.granted:
+            return None
+        return release.release if self._draw() * 100 < release.plan.stages[release.stage].weight else None
+
+    def new_id(self, candidate: str | None, key: str | None = None) -> str:
+        """Make a request's id."""
+        return new_request_id(self._clock(), self._random_bits(80), candidate, key)
+
+    def send(self, request: Request, known: Known, request_id: str, *, to_latest: bool) -> Reply:
+        """Send a request to one stack, and to current if latest fails it. Raises `Problem`."""
+        turn = _Turn(request=request, known=known, request_id=request_id, because=known.refused or known.degraded or "")
+        if to_latest and known.release is not None and known.latest is not None:
+            result = self._try_latest(turn, known.release, known.latest)
+            if isinstance(result, Reply):
+                return result
+            turn = result
+        return self._send_to_current(turn)
+
+    def _try_latest(self, turn: _Turn, release: Release, latest: Pointer) -> Reply | _Turn:
+        """Give latest the request, if there is a slot and a durable record of it; else hand the turn on, with the reason."""
+        request = turn.request
+        if len(request.body) > _MOST_BYTES[latest.target.kind]:
+            return replace(turn, because="too large for latest")
+        claimed_at = self._clock()
+        row = _claimed_row(turn, release, latest, claimed_at)
+        try:
+            claimed = self._slots.claim(request.app, release.release, turn.request_id, claimed_at)
+            if claimed is not Claimed.WON:
+                self._view.forget_slots(release)
+                return replace(turn, because=f"slots: {claimed}")
+            there = self._audit.put(row)
+        except Unavailable as error:
+            self.count("Degraded", request.app)
+            return replace(turn, because=f"nothing goes to latest off the record: {error}")
+        if there is not None and (there.status, there.claimed_at) != (Status.CLAIMED, claimed_at):
+            return replace(turn, because="the flipper has given up this claim already")
+        left = request.deadline - self._clock() - _RESERVE_MS - _CURRENTS_SHARE_MS
+        timeout_ms = max(1, min(release.plan.latest_timeout_ms, left))
+        call = self._targets.call(
+            latest.target, request.body, turn.request_id, release.release, timeout_ms, release.plan.transform_id
+        )
+        return self._after_latest(turn, release, latest, row, call)
+
+    def _after_latest(self, turn: _Turn, release: Release, latest: Pointer, row: Row, call: Call) -> Reply | _Turn:
+        app = turn.request.app
+        answered = call.result is CallResult.ANSWERED
+        falls_back = not answered and (release.plan.fallback is Fallback.ALWAYS or call.result in UNSTARTED)
+        try:
+            self._audit.update(row, replace(_outcome(call, self._clock()), fell_back=falls_back))
+        except Unavailable:
+            # The row stays CLAIMED and the flipper settles it: it finds the execution by its name, or calls it LOST.
+            self.count("Degraded", app)
+        if answered:
+            self.count("RoutedToLatest", app)
+            return _reply(turn, "latest", latest, call)
+        if falls_back:
+            self.count("FellBack", app)
+            return replace(turn, because=f"latest failed: {call.error}", fell_back=True)
+        self.count("TargetFailed", app)
+        raise _problem(call, f"latest ({latest.tag})", turn)
+
+    def _send_to_current(self, turn: _Turn) -> Reply:
+        request, current = turn.request, turn.known.current
+        if len(request.body) > _MOST_BYTES[current.target.kind]:
+            raise Problem(413, f"the body has {len(request.body)} bytes: more than the target takes", request_id=turn.request_id)
+        timeout_ms = max(1, request.deadline - self._clock() - _RESERVE_MS)
+        call = self._targets.call(current.target, request.body, turn.request_id, None, timeout_ms, turn.known.transform_id)
+        if call.result is not CallResult.ANSWERED:
+            self.count("TargetFailed", request.app)
+            raise _problem(call, f"current ({current.tag})", turn)
+        self.count("RoutedToCurrent", request.app)
+        return _reply(turn, "current", current, call)
+
+
+def _claimed_row(turn: _Turn, release: Release, latest: Pointer, now: int) -> Row:
+    body = turn.request.body
+    return Row(
+        app=turn.request.app,
+        release=release.release,
+        request_id=turn.request_id,
+        status=Status.CLAIMED,
+        claimed_at=now,
+        target=latest.target.arn,
+        tag=latest.tag,
+        tenant=turn.request.tenant,
+        payload_sha256=hashlib.sha256(body).hexdigest(),
+        payload_bytes=len(body),
+    )
+
+
+def _outcome(call: Call, now: int) -> RowUpdate:
+    """What a call on latest puts on record."""
+    if call.result is not CallResult.ANSWERED:
+        ours = call.result in NOT_THE_STACKS_FAULT
+        return RowUpdate(status=Status.LOST if ours else Status.FAILED, stopped_at=now, error=call.error, unstarted=ours)
+    if call.transform_id is None:
+        return RowUpdate(status=Status.SUCCEEDED, started_at=now, stopped_at=now)
+    if not is_execution(call.transform_id):
+        error = "the transform id is not the ARN of a Standard execution: its outcome cannot be followed"
+        return RowUpdate(status=Status.LOST, transform_id=call.transform_id, started_at=now, stopped_at=now, error=error)
+    machine = state_machine_of(call.transform_id)
+    return RowUpdate(status=Status.RUNNING, transform_id=call.transform_id, state_machine=machine, started_at=now)
+
+
+def _reply(turn: _Turn, arm: str, pointer: Pointer, call: Call) -> Reply:
+    body: dict[str, Any] = {
+        "request_id": turn.request_id,
+        "app": turn.request.app,
+        "routed_to": arm,
+        "tag": pointer.tag,
+        "transform_id": call.transform_id,
+        "response": call.answer,
+    }
+    if turn.fell_back:
+        body["fell_back"] = True
+    return Reply(status=202 if call.transform_id else 200, body=body, because=turn.because)
+
+
+def _problem(call: Call, who: str, turn: _Turn) -> Problem:
+    match call.result:
+        case CallResult.TIMED_OUT:
+            return Problem(504, f"{who} did not answer in time; the work may be running", request_id=turn.request_id)
+        case CallResult.REFUSED:
+            detail = f"{who} cannot be called just now ({call.error}); nothing was started"
+            return Problem(503, detail, retry_after=2, request_id=turn.request_id)
+        case CallResult.TOO_LARGE:
+            return Problem(413, f"the body is more than {who} takes", request_id=turn.request_id)
+        case _:
+            return Problem(502, f"{who} failed: {call.error}", request_id=turn.request_id)

@@ -1,0 +1,147 @@
+"""What the router knows of an app: parameters and release, read seldom, kept while AWS does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from canary.domain.app import Parameter
+from canary.domain.plan import InvalidPlan, parse_plan
+from canary.domain.release import Release, release_key
+from canary.domain.target import Allowed, InvalidTarget, Pointer, is_blank, parse_pointer
+from canary.errors import Unavailable
+from canary.ports import Parameters, Slots
+from canary.routing.problem import Problem
+
+#: Parameters and releases are read again after this long, give or take a fifth.
+FRESH_MS: Final = 5_000
+#: After a failed read the next try waits longer: an account has 40 parameter reads a second for everybody.
+RETRY_MS: Final = 15_000
+_MOST_APPS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a request needs to know of its app.
+
+    ``trial`` names the release on trial and ``latest`` its target. ``release`` is its item, None while it may get nothing.
+    ``refused`` says why latest must not be called, ``degraded`` what could not be read.
+    """
+
+    current: Pointer
+    transform_id: str | None = None
+    trial: str | None = None
+    latest: Pointer | None = None
+    release: Release | None = None
+    refused: str | None = None
+    degraded: str | None = None
+
+
+@dataclass(slots=True)
+class _Entry:
+    known: Known | Problem
+    until: int
+
+
+class View:
+    """The router's cache, one for each process."""
+
+    def __init__(
+        self, parameters: Parameters, slots: Slots, allowed: Allowed, *, clock: Callable[[], int], draw: Callable[[], float]
+    ) -> None:
+        self._parameters = parameters
+        self._slots = slots
+        self._allowed = allowed
+        self._clock = clock
+        self._draw = draw
+        self._apps: dict[str, _Entry] = {}
+        self._releases: dict[str, tuple[str, Release | None, int]] = {}
+
+    def of(self, app: str) -> Known:
+        """Tell what is known of an app. Raises `Problem`: 404, there is no such app; 503, there is nothing to route to."""
+        now = self._clock()
+        entry = self._apps.get(app)
+        if entry is None or now >= entry.until:
+            entry = self._read(app, entry, now)
+            if app not in self._apps and len(self._apps) >= _MOST_APPS:
+                self._apps.pop(next(iter(self._apps)))
+            self._apps[app] = entry
+        if isinstance(entry.known, Problem):
+            raise entry.known
+        if entry.known.trial is None:
+            return entry.known
+        return self._with_release(app, entry.known, entry.known.trial, now)
+
+    def forget_slots(self, release: Release) -> None:
+        """Remember that no slot is to be had, until the release is read again."""
+        name, _, until = self._releases.get(release.app, ("", None, 0))
+        if name == release.release:
+            self._releases[release.app] = (name, None, until)
+
+    def _read(self, app: str, before: _Entry | None, now: int) -> _Entry:
+        try:
+            parameters = self._parameters.read(app, "current", "latest", "plan")
+        except Unavailable as error:
+            until = now + self._jittered(RETRY_MS)
+            if before is not None and isinstance(before.known, Known):
+                return _Entry(replace(before.known, degraded=str(error)), until)
+            return _Entry(self._mirrored(app, str(error)), until)
+        return _Entry(self._understood(app, parameters), now + self._jittered(FRESH_MS))
+
+    def _understood(self, app: str, parameters: Mapping[str, Parameter]) -> Known | Problem:
+        if "current" not in parameters:
+            return Problem(404, f"there is no app {app!r}: its parameter `current` is not set")
+        try:
+            current = self._checked(parameters["current"].value)
+        except InvalidTarget as error:
+            return self._mirrored(app, f"current cannot be used: {error}")
+        known = Known(current, transform_id=_expression(parameters.get("plan")))
+        latest = parameters.get("latest")
+        if latest is None or is_blank(latest.value):
+            return known
+        try:
+            pointer = self._checked(latest.value)
+        except InvalidTarget as error:
+            return replace(known, refused=str(error))
+        return replace(known, trial=release_key(latest.version, latest.value, latest.modified_at), latest=pointer)
+
+    def _mirrored(self, app: str, why: str) -> Known | Problem:
+        try:
+            item = self._slots.app(app)
+        except Unavailable:
+            return Problem(503, "neither the parameters nor their mirror can be read: try again", retry_after=5)
+        if item is None or item.mirror is None:
+            return Problem(503, "nothing to route to: current cannot be read, and there is no mirror of it", retry_after=5)
+        try:
+            return Known(self._checked(item.mirror.value), degraded=why)
+        except InvalidTarget:
+            return Problem(503, "nothing to route to: neither current nor its mirror names an allowed target", retry_after=60)
+
+    def _checked(self, value: str) -> Pointer:
+        pointer = parse_pointer(value)
+        if refusal := self._allowed.refusal(pointer.target):
+            raise InvalidTarget(refusal)
+        return pointer
+
+    def _with_release(self, app: str, known: Known, trial: str, now: int) -> Known:
+        name, release, until = self._releases.get(app, ("", None, 0))
+        if name != trial or now >= until:
+            degraded = known.degraded
+            try:
+                release = self._slots.release(app, trial)
+            except Unavailable as error:
+                release, degraded = None, str(error)
+            self._releases[app] = (trial, release, now + self._jittered(FRESH_MS))
+            return replace(known, release=release, degraded=degraded)
+        return replace(known, release=release)
+
+    def _jittered(self, milliseconds: int) -> int:
+        return round(milliseconds * (0.8 + 0.4 * self._draw()))
+
+
+def _expression(plan: Parameter | None) -> str | None:
+    try:
+        return parse_plan(plan.value if plan else None).transform_id
+    except InvalidPlan:
+        return None  # the flipper refuses a release with such a plan; current goes on with the defaults
