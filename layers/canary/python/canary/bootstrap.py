@@ -55,7 +55,7 @@ def desk(environ: Mapping[str, str], meter: Meter) -> Desk:
 def flipper(environ: Mapping[str, str], meter: Meter, log: Log) -> Flipper:
     """Wire up the flipper. Raises `Misconfigured`."""
     settings = flipper_settings(environ)
-    return Flipper(world(settings, meter), log, pause=lambda: time.sleep(2))
+    return Flipper(world(settings, meter), log)
 
 
 def world(settings: FlipperSettings, meter: Meter) -> World:

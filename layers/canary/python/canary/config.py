@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from canary.domain.target import Allowed
@@ -30,6 +30,15 @@ class FlipperSettings:
     event_bus: str
 
 
+@dataclass(frozen=True, slots=True)
+class OperatorSettings:
+    """What the command line needs beside it: the functions, to wake the one and to look at both."""
+
+    installation: Settings
+    flipper_function: str
+    router_function: str
+
+
 def router_settings(environ: Mapping[str, str]) -> Settings:
     """Read the router's settings. Raises `Misconfigured`, naming all that is missing at once."""
     return _settings(_all(environ, _COMMON))
@@ -39,6 +48,19 @@ def flipper_settings(environ: Mapping[str, str]) -> FlipperSettings:
     """Read the flipper's settings. Raises `Misconfigured`, naming all that is missing at once."""
     values = _all(environ, (*_COMMON, "CANARY_TOPIC_ARN", "CANARY_EVENT_BUS"))
     return FlipperSettings(_settings(values), values["CANARY_TOPIC_ARN"], values["CANARY_EVENT_BUS"])
+
+
+def operator_settings(environ: Mapping[str, str], stack: Callable[[], Mapping[str, str]]) -> OperatorSettings:
+    """Read the command line's settings: from the environment, and what it leaves out from the router's stack.
+
+    ``stack`` is asked only when something is missing. Raises `Misconfigured`, naming all that is missing at once.
+    """
+    names = (*_COMMON, "CANARY_FLIPPER_FUNCTION", "CANARY_ROUTER_FUNCTION")
+    given = {name: environ[name] for name in names if environ.get(name)}
+    if any(name not in given for name in names):
+        given = {**stack(), **given}
+    values = _all(given, names)
+    return OperatorSettings(_settings(values), values["CANARY_FLIPPER_FUNCTION"], values["CANARY_ROUTER_FUNCTION"])
 
 
 _COMMON = (

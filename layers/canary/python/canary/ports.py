@@ -66,10 +66,10 @@ class Apps(Protocol):
         """Write the difference; False when somebody else was faster."""
 
     def lease(self, app: str, owner: str, now: int, until: int) -> bool:
-        """Take the app's lease; False when somebody holds it."""
+        """Take the app's lease; False when somebody holds it, who is then left word to look again."""
 
-    def give_back(self, app: str, owner: str, now: int) -> None:
-        """End the lease, and record that a pass was made."""
+    def give_back(self, app: str, owner: str, now: int) -> bool:
+        """End the lease, and record that a pass was made; False (and it goes on) when somebody asked for another look."""
 
     def apps(self) -> tuple[str, ...]:
         """Name all apps that have an item."""

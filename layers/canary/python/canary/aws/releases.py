@@ -86,18 +86,30 @@ class ReleaseTable:
         return self._write(kwargs) is None
 
     def lease(self, app: str, owner: str, now: int, until: int) -> bool:
-        """Take the app's lease; False when somebody else holds it."""
+        """Take the app's lease. Where somebody holds it, leave word that they look again before they go: False."""
         model = self._apps
+        item = model(app, APP_ITEM)
         free = model.lease_until.does_not_exist() | (model.lease_until < now) | (model.lease_owner == owner)
-        actions: list[Action] = [model.lease_owner.set(owner), model.lease_until.set(until)]
-        kwargs = model(app, APP_ITEM).get_update_kwargs_from_instance(actions=actions, condition=free)
-        return self._write(kwargs) is None
+        take: list[Action] = [model.lease_owner.set(owner), model.lease_until.set(until), model.lease_again.remove()]
+        taken = item.get_update_kwargs_from_instance(actions=take, condition=free)
+        if self._write(taken) is None:
+            return True
+        word = item.get_update_kwargs_from_instance(actions=[model.lease_again.set(True)], condition=model.lease_owner.exists())
+        if self._write(word) is None:
+            return False
+        return self._write(taken) is None  # they went just now
 
-    def give_back(self, app: str, owner: str, now: int) -> None:
-        """End the lease, if it is still ours, and record that a pass was made."""
+    def give_back(self, app: str, owner: str, now: int) -> bool:
+        """End the lease, if it is still ours, and record that a pass was made; False when somebody asked for another look."""
         model = self._apps
-        actions: list[Action] = [model.lease_owner.remove(), model.lease_until.remove(), model.last_pass.set(timestamp(now))]
-        self._write(model(app, APP_ITEM).get_update_kwargs_from_instance(actions=actions, condition=model.lease_owner == owner))
+        item = model(app, APP_ITEM)
+        mine = model.lease_owner == owner
+        end: list[Action] = [model.lease_owner.remove(), model.lease_until.remove(), model.last_pass.set(timestamp(now))]
+        ended = item.get_update_kwargs_from_instance(actions=end, condition=mine & model.lease_again.does_not_exist())
+        if self._write(ended) is None:
+            return True
+        again = item.get_update_kwargs_from_instance(actions=[model.lease_again.remove()], condition=mine)
+        return self._write(again) is not None
 
     def apps(self) -> tuple[str, ...]:
         """Name all apps that have an item."""

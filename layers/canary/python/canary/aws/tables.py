@@ -169,6 +169,7 @@ class AppItem(Model):
     last_pass = UnicodeAttribute(null=True)
     lease_owner = UnicodeAttribute(null=True)
     lease_until = NumberAttribute(null=True)
+    lease_again = BooleanAttribute(null=True)
 
 
 #: The sort key of an app's own item.

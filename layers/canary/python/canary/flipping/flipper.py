@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -21,6 +21,8 @@ from canary.flipping.world import World
 LEASE_MS: Final = 75_000
 #: A pass that has not come to rest after so many steps goes on with the next one.
 _MOST_STEPS: Final = 60
+#: Others who woke meanwhile leave word; after so many more looks the schedule takes over.
+_MOST_LOOKS: Final = 3
 
 
 class Log(Protocol):
@@ -43,11 +45,10 @@ class Pass:
 class Flipper:
     """Makes passes. ``owner`` names this process in leases."""
 
-    def __init__(self, world: World, log: Log, *, owner: str | None = None, pause: Callable[[], None] | None = None) -> None:
+    def __init__(self, world: World, log: Log, *, owner: str | None = None) -> None:
         self._world = world
         self._log = log
         self._owner = owner or uuid.uuid4().hex
-        self._pause = pause
 
     def run(self, first: Iterable[str] = ()) -> list[Pass]:
         """Make a pass for every app, ``first`` ones first. An app whose pass fails does not stop the others."""
@@ -83,22 +84,23 @@ class Flipper:
 
     def _pass(self, app: str) -> Pass:
         world = self._world
-        if not self._lease(app):
+        now = world.clock()
+        if not world.apps.lease(app, self._owner, now, now + LEASE_MS):
             return Pass(app, "busy")
+        given_back = False
         try:
-            return self._work(app)
+            done = self._work(app)
+            for _ in range(_MOST_LOOKS):
+                if given_back := self._give_back(app):
+                    break
+                done = self._work(app)  # what woke the others may have come after our look
+            return done
         finally:
-            world.apps.give_back(app, self._owner, world.clock())
+            while not given_back:
+                given_back = self._give_back(app)
 
-    def _lease(self, app: str) -> bool:
-        now = self._world.clock()
-        if self._world.apps.lease(app, self._owner, now, now + LEASE_MS):
-            return True
-        if self._pause is None:
-            return False
-        self._pause()  # whoever has it is probably done in a moment, and may have looked before what woke us
-        now = self._world.clock()
-        return self._world.apps.lease(app, self._owner, now, now + LEASE_MS)
+    def _give_back(self, app: str) -> bool:
+        return self._world.apps.give_back(app, self._owner, self._world.clock())
 
     def _work(self, app: str) -> Pass:
         world = self._world

@@ -99,41 +99,43 @@ def _updated(row: Row, update: RowUpdate) -> Row:
 def _count(world: World, release: Release, rows: Mapping[str, Row]) -> None:
     """Count what has ended and is not counted, and clear what is: the release first, the rows after it."""
     current = release
-    new = [r for r in rows.values() if r.status not in IN_FLIGHT and not r.counted and r.request_id not in release.counted]
-    seen = [request_id for request_id in release.open if request_id in rows]
-    for batch in _batches(new):
-        after = _with_outcomes(current, batch)
+    news = [row for row in rows.values() if _is_new(row, release) or row.request_id in release.open]
+    for batch in _batches(news):
+        after = _accounted(current, batch)
         if not world.releases.save(current, after):
             return
-        current = replace(after, rev=current.rev + 1)
         for row in batch:
-            world.count(_METRICS[row.status], release.app, 1)
-    for ids in _batches([request_id for request_id in seen if request_id in current.open]):
-        after = replace(current, open={k: v for k, v in current.open.items() if k not in ids})
-        if not world.releases.save(current, after):
-            return
+            if _is_new(row, current):
+                world.count(_METRICS[row.status], release.app, 1)
         current = replace(after, rev=current.rev + 1)
     for counted in filter(None, map(rows.get, current.counted)):
         if not counted.counted:
             world.audit.mark_counted(counted)
-    for ids in _batches(list(current.counted)):
-        after = replace(current, counted={k: v for k, v in current.counted.items() if k not in ids})
+    for ids in _batches(current.counted):
+        after = replace(current, counted={name: status for name, status in current.counted.items() if name not in ids})
         if not world.releases.save(current, after):
             return
         current = replace(after, rev=current.rev + 1)
 
 
-def _with_outcomes(release: Release, rows: Sequence[Row]) -> Release:
-    tally, counted, machine = release.tally, dict(release.counted), release.state_machine
-    for row in rows:
+def _is_new(row: Row, release: Release) -> bool:
+    return row.status not in IN_FLIGHT and not row.counted and row.request_id not in release.counted
+
+
+def _accounted(release: Release, rows: Sequence[Row]) -> Release:
+    """The release with these rows seen: their outcomes counted, once, and their ids no longer open."""
+    new = [row for row in rows if _is_new(row, release)]
+    tally = release.tally
+    for row in new:
         tally = tally.plus(row.status, unstarted=row.unstarted)
-        counted[row.request_id] = row.status.value
-        machine = machine or row.state_machine
-    refunds = sum(row.unstarted for row in rows)
-    done = {row.request_id for row in rows}
-    still_open = {request_id: at for request_id, at in release.open.items() if request_id not in done}
+    seen = {row.request_id for row in rows}
     return replace(
-        release, tally=tally, counted=counted, open=still_open, claimed=release.claimed - refunds, state_machine=machine
+        release,
+        tally=tally,
+        counted={**release.counted, **{row.request_id: row.status.value for row in new}},
+        open={request_id: at for request_id, at in release.open.items() if request_id not in seen},
+        claimed=release.claimed - sum(row.unstarted for row in new),
+        state_machine=release.state_machine or next((row.state_machine for row in rows if row.state_machine), None),
     )
 
 

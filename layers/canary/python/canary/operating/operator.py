@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
-from canary.domain.app import App, Stopped
+from canary.domain.app import App, Mirror, Stopped
 from canary.domain.asks import NotPossible, asked
+from canary.domain.plan import parse_plan
 from canary.domain.release import Ask, Gate, Release, ReleaseState, Verb, release_key
 from canary.domain.target import BLANK, parse_pointer
 from canary.ports import Apps, Parameters, Releases
@@ -18,6 +19,25 @@ _TRIES: Final = 10
 
 class Flippers(Protocol):
     """The flipper, to be woken."""
+
+    def repair_mirror(self, app: str) -> None:
+        """Copy ``current`` to the mirror. Raises `NotPossible` when current names no target."""
+        current = self._parameters.read(app, "current").get("current")
+        if current is None or current.pointer is None:
+            raise NotPossible(f"current of {app!r} names no target, so there is nothing to copy to the mirror")
+        mirror = Mirror(current.value, current.version)
+        self._change_app(app, lambda item: replace(item, mirror=mirror))
+
+    def repair_current(self, app: str) -> str:
+        """Write the mirror's value to a ``current`` that is missing or names no target; return it. Raises `NotPossible`."""
+        current = self._parameters.read(app, "current").get("current")
+        if current is not None and current.pointer is not None:
+            raise NotPossible(f"current of {app!r} names a target: nothing was overwritten")
+        mirror = self._app(app).mirror
+        if mirror is None:
+            raise NotPossible(f"{app!r} has no mirror: set it up with `canary init {app} --arn …`")
+        self._parameters.write(app, "current", mirror.value)
+        return mirror.value
 
     def wake(self, app: str) -> str:
         """Have a pass made, and return its result for the app: ``done``, ``busy``, ``failed``."""
@@ -40,21 +60,28 @@ class Operator:
         self._who = who
         self._clock = clock
 
-    def init(self, app: str, value: str) -> None:
-        """Set an app up: ``current`` at a target, ``latest`` and ``previous`` blank. Raises `InvalidTarget`, `NotPossible`."""
+    def init(self, app: str, value: str, plan: str | None = None) -> None:
+        """Set an app up: ``current`` at a target, ``latest`` and ``previous`` blank, and its plan, if it is to have its own.
+
+        Raises `InvalidTarget`, `InvalidPlan`, `NotPossible`.
+        """
         parse_pointer(value)
+        parse_plan(plan)
         there = self._parameters.read(app, "current", "latest", "previous")
         if "current" in there:
             raise NotPossible(f"{app!r} exists already: release with `canary release {app} --arn …`")
         for name in ("latest", "previous"):
             if name not in there:
                 self._parameters.write(app, name, BLANK)
+        if plan is not None:
+            self._parameters.write(app, "plan", plan)
         self._parameters.write(app, "current", value)
-        self.wake(app)
 
     def release(self, app: str, value: str) -> str:
-        """Write a target to ``latest`` and return the release's id. Raises `InvalidTarget`."""
+        """Write a target to ``latest`` and return the release's id. Raises `InvalidTarget`, `NotPossible`."""
         parse_pointer(value)
+        if "current" not in self._parameters.read(app, "current"):
+            raise NotPossible(f"there is no app {app!r} (it has no `current`): set it up with `canary init {app} --arn …`")
         version = self._parameters.write(app, "latest", value)
         written = self._parameters.read(app, "latest")["latest"]
         if written.version != version:
@@ -90,6 +117,25 @@ class Operator:
             app, lambda item: replace(item, quarantine={arn: q for arn, q in item.quarantine.items() if arn != target})
         )
 
+    def repair_mirror(self, app: str) -> None:
+        """Copy ``current`` to the mirror. Raises `NotPossible` when current names no target."""
+        current = self._parameters.read(app, "current").get("current")
+        if current is None or current.pointer is None:
+            raise NotPossible(f"current of {app!r} names no target, so there is nothing to copy to the mirror")
+        mirror = Mirror(current.value, current.version)
+        self._change_app(app, lambda item: replace(item, mirror=mirror))
+
+    def repair_current(self, app: str) -> str:
+        """Write the mirror's value to a ``current`` that is missing or names no target; return it. Raises `NotPossible`."""
+        current = self._parameters.read(app, "current").get("current")
+        if current is not None and current.pointer is not None:
+            raise NotPossible(f"current of {app!r} names a target: nothing was overwritten")
+        mirror = self._app(app).mirror
+        if mirror is None:
+            raise NotPossible(f"{app!r} has no mirror: set it up with `canary init {app} --arn …`")
+        self._parameters.write(app, "current", mirror.value)
+        return mirror.value
+
     def wake(self, app: str) -> str:
         """Have the flipper make a pass now."""
         return self._flipper.wake(app)
@@ -123,10 +169,12 @@ class Operator:
     def _change_gate(self, app: str, name: str, gate: Gate) -> None:
         for _ in range(_TRIES):
             before = self._releases.release(app, name)
-            if before is None or before.ended or before.gate is gate:
+            if before is None or before.ended:
                 return
-            if gate is Gate.OPEN and (before.state is not ReleaseState.RUNNING or before.asks):
+            if gate is Gate.OPEN and (before.gate is gate or before.state is not ReleaseState.RUNNING or before.asks):
                 return
+            # A gate that is closed already is closed again: a flipper that is about to open it, not having seen the switch, then
+            # finds the release changed and looks anew.
             after = replace(before.noted("gate", now=self._clock(), why=f"{gate.value} by the switch", who=self._who), gate=gate)
             if self._releases.save(before, after):
                 return
