@@ -1,0 +1,340 @@
+"""What the router does with one request."""
+
+from __future__ import annotations
+
+import pytest
+
+from canary.domain.audit import Status
+from canary.domain.call import Call, CallResult
+from canary.domain.release import Gate, ReleaseState, Verb
+from canary.errors import Unavailable
+from canary.routing.problem import Problem
+from canary.routing.router import Request
+from tests.fakes.aws import answer
+from tests.fakes.scene import APP, LONG_MS, Scene, arn, machine
+
+
+def on_trial(plan=None, target=None) -> Scene:
+    scene = Scene(plan=plan)
+    scene.write_latest(target or arn("v2"))
+    scene.flip()
+    assert scene.only_release().state is ReleaseState.RUNNING
+    return scene
+
+
+def failed(result: CallResult, error: str = "broken") -> Call:
+    return Call(result=result, error=error)
+
+
+def test_without_a_release_a_request_goes_to_current_and_nothing_but_the_parameters_is_read():
+    scene = Scene()
+    desk = scene.desk()
+    scene.send(desk)
+    before = len(scene.calls.log)
+    reply = scene.send(desk)
+    assert scene.calls.log[before:] == ["stack.call"]
+    assert (reply.status, reply.body["routed_to"], reply.body["tag"]) == (202, "current", "live")
+
+
+def test_an_answer_without_a_transform_id_is_200():
+    scene = Scene()
+    scene.stacks.behaviour[arn("v1")] = answer(rows=7)
+    reply = scene.send()
+    assert (reply.status, reply.body["transform_id"], reply.body["response"]) == (200, None, {"rows": 7})
+
+
+def test_exactly_the_granted_slots_go_to_latest():
+    scene = on_trial()
+    desk = scene.desk()
+    went = [scene.send(desk).body["routed_to"] for _ in range(10)]
+    assert went.count("latest") == 2
+    assert len(scene.sent_to("v2")) == 2
+
+
+def test_the_coin_keeps_a_request_with_current_while_slots_remain():
+    scene = on_trial(plan={"stages": [{"quota": 2, "weight": 30}]})
+    assert scene.send(scene.desk(draw=0.31)).body["routed_to"] == "current"
+    assert scene.send(scene.desk(draw=0.29)).body["routed_to"] == "latest"
+
+
+def test_many_routers_with_the_same_stale_view_stay_within_the_quota():
+    scene = on_trial(plan={"stages": [{"quota": 3}]})
+    desks = [scene.desk() for _ in range(20)]
+    for desk in desks:
+        scene.send(desk)
+    assert len(scene.sent_to("v2")) == 3
+
+
+def test_the_audit_row_is_durable_before_the_request_is_sent():
+    scene = on_trial()
+    scene.send()
+    log = scene.calls.log
+    assert log.index("ddb.claim") < log.index("ddb.put_row") < log.index("stack.call") < log.index("ddb.update_row")
+    (row,) = scene.rows()
+    assert (row.status, row.payload_bytes, row.state_machine) == (Status.RUNNING, 2, machine("v2"))
+
+
+@pytest.mark.parametrize("service", ["ddb.claim", "ddb.put_row"])
+def test_what_cannot_be_put_on_record_does_not_go_to_latest(service):
+    scene = on_trial()
+    desk = scene.desk()
+
+    def fail(_: int, name: str, when: str) -> None:
+        if name == service and when == "before":
+            raise Unavailable("DynamoDB", "InternalServerError", "down")
+
+    scene.calls.on_call = fail
+    reply = scene.send(desk)
+    assert reply.body["routed_to"] == "current"
+    assert "fell_back" not in reply.body
+    assert scene.sent_to("v2") == []
+    assert ("Degraded", APP) in scene.counts
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "unstarted"),
+    [
+        (CallResult.FAILED, Status.FAILED, False),
+        (CallResult.TIMED_OUT, Status.FAILED, False),
+        (CallResult.MISSING, Status.FAILED, False),
+        (CallResult.REFUSED, Status.LOST, True),
+        (CallResult.TOO_LARGE, Status.LOST, True),
+    ],
+)
+def test_a_failure_of_latest_is_recorded_and_current_serves(result, status, unstarted):
+    scene = on_trial()
+    scene.stacks.behaviour[arn("v2")] = failed(result)
+    reply = scene.send()
+    assert (reply.status, reply.body["routed_to"], reply.body["fell_back"]) == (202, "current", True)
+    (row,) = scene.rows()
+    assert (row.status, row.unstarted, row.fell_back, row.error) == (status, unstarted, True, "broken")
+
+
+@pytest.mark.parametrize(
+    ("result", "http"),
+    [(CallResult.FAILED, 502), (CallResult.TIMED_OUT, 504), (CallResult.MISSING, 0), (CallResult.REFUSED, 0)],
+)
+def test_with_fallback_unstarted_only_what_surely_started_nothing_falls_back(result, http):
+    scene = on_trial(plan={"stages": [{"quota": 2}], "fallback": "unstarted"})
+    scene.stacks.behaviour[arn("v2")] = failed(result)
+    if http:
+        with pytest.raises(Problem) as caught:
+            scene.send()
+        assert caught.value.status == http
+        assert scene.sent_to("v1") == []
+    else:
+        assert scene.send().body["fell_back"] is True
+
+
+@pytest.mark.parametrize(
+    ("result", "http"),
+    [
+        (CallResult.FAILED, 502),
+        (CallResult.MISSING, 502),
+        (CallResult.TIMED_OUT, 504),
+        (CallResult.REFUSED, 503),
+        (CallResult.TOO_LARGE, 413),
+    ],
+)
+def test_a_failure_of_current_is_told_in_its_own_words(result, http):
+    scene = Scene()
+    scene.stacks.behaviour[arn("v1")] = failed(result)
+    with pytest.raises(Problem) as caught:
+        scene.send()
+    assert caught.value.status == http
+    assert caught.value.body["status"] == http
+    assert "request_id" in caught.value.body
+
+
+def test_a_body_too_large_for_latest_alone_goes_to_current_unclaimed():
+    scene = on_trial(target=machine("v2"))
+    reply = scene.send(body=b'"' + b"x" * 300_000 + b'"')
+    assert reply.body["routed_to"] == "current"
+    assert scene.only_release().claimed == 0
+
+
+def test_a_body_too_large_for_current_is_413():
+    scene = Scene()
+    with pytest.raises(Problem) as caught:
+        scene.send(body=b'"' + b"x" * (6 * 1024 * 1024) + b'"')
+    assert caught.value.status == 413
+
+
+@pytest.mark.parametrize("verb", [Verb.PAUSE, Verb.ABORT])
+def test_a_stale_router_cannot_claim_after(verb):
+    scene = on_trial()
+    desk = scene.desk()
+    scene.send(scene.desk(draw=0.99))
+    known = desk._router.known(APP)
+    assert known.release is not None
+    assert known.release.gate is Gate.OPEN
+    scene.ask(verb)
+    assert scene.send(desk).body["routed_to"] == "current"
+    assert scene.sent_to("v2") == []
+
+
+def test_once_the_slots_are_gone_the_router_does_not_ask_again_until_it_reads_the_release_anew():
+    scene = on_trial()
+    stale, other = scene.desk(), scene.desk()
+    stale._router.known(APP)
+    for _ in range(2):
+        scene.send(other)
+    scene.send(stale)
+    before = len(scene.calls.log)
+    scene.send(stale)
+    assert scene.calls.log[before:] == ["stack.call"]
+
+
+def test_a_release_that_the_flipper_has_not_opened_gets_nothing():
+    scene = Scene()
+    scene.write_latest(arn("v2"))
+    assert scene.send().body["routed_to"] == "current"
+
+
+def test_a_claim_that_the_flipper_has_given_up_is_not_sent():
+    scene = on_trial()
+    desk = scene.desk()
+
+    def stall(_: int, name: str, when: str) -> None:
+        if name == "ddb.claim" and when == "after":
+            scene.calls.let_live()
+            scene.clock.pass_by(LONG_MS)
+            scene.flip()
+
+    scene.calls.on_call = stall
+    patient = Request(app=APP, body=b"{}", deadline=scene.clock.now + 10 * LONG_MS)
+    reply = desk.take(patient, "key-id", None)
+    assert reply.body["routed_to"] == "current"
+    assert scene.sent_to("v2") == []
+    (row,) = scene.rows()
+    assert (row.status, row.unstarted) == (Status.LOST, True)
+
+
+def test_latest_is_not_called_with_the_rest_of_a_slow_requests_time():
+    scene = on_trial()
+
+    def slow(_: int, name: str, when: str) -> None:
+        if name == "ddb.claim" and when == "after":
+            scene.clock.pass_by(20_000)
+
+    scene.calls.on_call = slow
+    assert scene.send().body["routed_to"] == "current"
+    assert scene.sent_to("v2") == []
+    (row,) = scene.rows()
+    assert (row.status, row.unstarted) == (Status.LOST, True)
+
+
+def test_a_row_that_cannot_be_updated_after_the_call_does_not_cost_the_upstream_its_answer():
+    scene = on_trial()
+
+    def fail(_: int, name: str, when: str) -> None:
+        if name == "ddb.update_row":
+            raise Unavailable("DynamoDB", "InternalServerError", "down")
+
+    scene.calls.on_call = fail
+    assert scene.send().body["routed_to"] == "latest"
+    scene.calls.let_live()
+    scene.flip()
+    (row,) = scene.rows()
+    assert row.status in {Status.RUNNING, Status.LOST}
+
+
+def test_an_unknown_app_is_404():
+    with pytest.raises(Problem) as caught:
+        Scene().desk()._router.known("unknown")
+    assert caught.value.status == 404
+
+
+def test_while_ssm_is_down_a_warm_router_serves_what_it_knew():
+    scene = on_trial()
+    desk = scene.desk()
+    scene.send(desk)
+    scene.calls.down = {"ssm"}
+    scene.clock.pass_by(60_000)
+    assert scene.send(desk).body["routed_to"] == "latest"
+    assert scene.send(desk).body["routed_to"] == "current"
+    assert ("Degraded", APP) in scene.counts
+
+
+def test_while_ssm_is_down_a_cold_router_serves_the_mirror():
+    scene = on_trial()
+    scene.calls.down = {"ssm"}
+    assert scene.send().body["routed_to"] == "current"
+    assert scene.sent_to("v1") != []
+
+
+def test_with_both_down_and_nothing_cached_the_answer_is_503_with_retry_after():
+    scene = on_trial()
+    scene.calls.down = {"ssm", "ddb"}
+    with pytest.raises(Problem) as caught:
+        scene.send()
+    assert caught.value.status == 503
+    assert caught.value.headers == {"Retry-After": "5"}
+
+
+def test_with_dynamodb_down_current_serves_from_a_cold_start():
+    scene = on_trial()
+    scene.calls.down = {"ddb"}
+    assert scene.send().body["routed_to"] == "current"
+
+
+def test_ssm_is_asked_seldom_while_it_fails():
+    scene = on_trial()
+    desk = scene.desk()
+    scene.send(desk)
+    scene.calls.down = {"ssm"}
+    scene.clock.pass_by(6_000)
+    before = scene.calls.log.count("ssm.read")
+    for _ in range(100):
+        scene.send(desk)
+        scene.clock.pass_by(100)
+    assert scene.calls.log.count("ssm.read") - before <= 1
+
+
+def test_a_current_that_names_no_target_is_served_from_the_mirror():
+    scene = Scene()
+    scene.flip()
+    scene.parameters.put(APP, "current", "oops")
+    assert scene.send().body["routed_to"] == "current"
+    assert scene.sent_to("v1") != []
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "arn:aws:lambda:eu-west-1:999999999999:function:transformer-v2:live",
+        "arn:aws:lambda:us-east-1:123456789012:function:transformer-v2:live",
+        "arn:aws:lambda:eu-west-1:123456789012:function:payments:live",
+        "arn:aws:s3:::bucket",
+    ],
+)
+def test_a_target_that_is_not_allowed_is_never_called_and_is_counted(foreign):
+    scene = Scene()
+    scene.write_latest(foreign)
+    reply = scene.send()
+    assert reply.body["routed_to"] == "current"
+    assert ("TargetRefused", APP) in scene.counts
+    assert {name for name, _ in scene.stacks.sent} == {"transformer-v1"}
+
+
+def test_a_transform_id_that_cannot_be_followed_is_lost_never_a_success():
+    scene = on_trial()
+    scene.stacks.behaviour[arn("v2")] = Call(result=CallResult.ANSWERED, answer={}, transform_id="job-17")
+    assert scene.send().body["routed_to"] == "latest"
+    scene.flip()
+    release = scene.only_release()
+    assert (release.tally.lost, release.tally.refunded, release.state) == (1, 0, ReleaseState.HELD)
+
+
+def test_the_parameters_plan_finds_the_transform_id_for_current_as_well():
+    scene = Scene(plan={"stages": [{"quota": 2}], "transform_id": "job.arn"})
+    assert scene.desk()._router.known(APP).transform_id == "job.arn"
+
+
+def test_an_app_beyond_the_caches_size_is_still_served():
+    scene = Scene()
+    desk = scene.desk()
+    for number in range(1_100):
+        scene.parameters.put(f"app-{number}", "current", arn("v1"))
+        assert desk._router.known(f"app-{number}").current.tag == "live"
+    assert len(desk._router._view._apps) <= 1_000
