@@ -16,7 +16,7 @@ from canary.meter import Meter
 
 logger = Logger(service="flipper")
 tracer = Tracer(service="flipper")
-meter = Meter("flipper")
+meter = Meter("flipper", os.environ.get("POWERTOOLS_METRICS_NAMESPACE"))
 
 
 @cache

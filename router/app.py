@@ -29,7 +29,7 @@ _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 logger = Logger(service="router")
 tracer = Tracer(service="router")
 api = APIGatewayRestResolver()
-meter = Meter("router")
+meter = Meter("router", os.environ.get("POWERTOOLS_METRICS_NAMESPACE"))
 
 
 @cache

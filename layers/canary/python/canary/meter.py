@@ -7,14 +7,16 @@ from typing import Final
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-_NAMESPACE: Final = "Canary"
+#: Where nothing else is said; template.yaml gives each environment a namespace of its own.
+NAMESPACE: Final = "Canary"
 
 
 class Meter:
     """Counts for one function. Each metric goes out for the service and for the service and app."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, namespace: str | None = None) -> None:
         self._service = service
+        self._namespace = namespace or NAMESPACE
         self._counts: dict[str, Counter[str]] = defaultdict(Counter)
 
     def count(self, name: str, app: str, number: int = 1) -> None:
@@ -25,7 +27,7 @@ class Meter:
         """Write what was counted, and begin anew."""
         counts, self._counts = self._counts, defaultdict(Counter)
         for app, numbers in counts.items():
-            metrics = EphemeralMetrics(namespace=_NAMESPACE, service=self._service)
+            metrics = EphemeralMetrics(namespace=self._namespace, service=self._service)
             if app:
                 metrics.add_dimensions(service=self._service, app=app)
             for name, number in numbers.items():

@@ -14,7 +14,7 @@ from typing import Final
 
 from canary.domain.app import Mirror, Quarantined, Seen, Version
 from canary.domain.release import Flip, Release, release_key, version_of
-from canary.domain.steps import BlankLatest, SaveApp, Step, WriteParameter
+from canary.domain.steps import BlankLatest, SaveApp, SaveRelease, Step, WriteParameter
 from canary.domain.target import BLANK, is_blank
 
 _OURS: Final = re.compile(r"canary:(?P<release>\d{8,}-[0-9a-f]{8}):(?P<what>blank|restore)")
@@ -37,9 +37,10 @@ class Foreign(Exception):
 
 
 def next_flip_step(release: Release, seen: Seen) -> Step | None:
-    """The next write of a promotion; None when all is written. Raises `Foreign`.
+    """The next write of a promotion; None when current is the release. Raises `Foreign`.
 
-    In this order: previous := what was current, current := the release, (the mirror follows current by itself), latest := blank.
+    In this order: previous := what was current, current := the release. The mirror follows current by itself. Then the release
+    moves on, so that it is on record that current was written; whatever happens to current later is a new story.
     """
     flip = _of(release)
     if not _flipped(flip, seen):
@@ -48,18 +49,21 @@ def next_flip_step(release: Release, seen: Seen) -> Step | None:
                 "previous", flip.before, f"{release.release} is being promoted: what was current becomes previous"
             )
         return WriteParameter("current", flip.after, f"{release.tag} becomes current")
-    return blank_step(release, seen)
+    return None
 
 
 def next_rollback_step(release: Release, seen: Seen, now: int) -> Step | None:
     """The next write of a rollback; None when all is written. Raises `Foreign`.
 
-    In this order: current := what was previous, (the mirror), previous := blank, the quarantine of what was taken back.
+    In this order: current := what was previous, (the mirror), the release forgets its flip, which puts on record that current
+    was written, previous := blank, the quarantine of what was taken back.
     """
-    flip = _of(release)
-    if not _flipped(flip, seen):
-        return WriteParameter("current", flip.after, f"{release.tag} is taken back")
-    if seen.previous is not None and seen.previous.value == flip.after:
+    if release.flip is not None:
+        if not _flipped(release.flip, seen):
+            return WriteParameter("current", release.flip.after, f"{release.tag} is taken back")
+        written = release.noted("current restored", now=now, why="the previous stack is current again", flip=None)
+        return SaveRelease(release, written, "current is restored")
+    if seen.previous is not None and not is_blank(seen.previous.value):
         return WriteParameter("previous", BLANK, "the previous stack is current again")
     return quarantine_step(release, seen, now, "it was rolled back")
 

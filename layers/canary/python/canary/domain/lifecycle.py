@@ -93,7 +93,7 @@ def _opening(release: Release, seen: Seen, now: int) -> Step | None:
         why=f"{plan.quota_through(0)} slots granted",
         plan=plan,
         granted=plan.quota_through(0),
-        gate=Gate.CLOSED if seen.app.stopped else Gate.OPEN,
+        gate=Gate.CLOSED if seen.app.stopped or release.asks else Gate.OPEN,  # an abort may have been asked for already
         stage_since=now,
         warning=warning,
     )
@@ -132,6 +132,8 @@ def _promoting(release: Release, seen: Seen, now: int) -> Step | None:
 
 
 def _watching(release: Release, seen: Seen, now: int) -> Step | None:
+    if step := flip.blank_step(release, seen):
+        return step
     if seen.app.promoted != release.release:
         return SaveApp(
             replace(seen.app, promoted=release.release),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from canary.domain.app import App, Inspection, Parameter, Seen, Version
 from canary.domain.flip import latest_key
@@ -34,7 +35,7 @@ def observe(world: World, app: str, unreadable: Mapping[str, str]) -> Seen:
     releases = _releases(world, seen)
     plan = parameters.get("plan")
     return Seen(
-        app=item,
+        app=_with_switch(world, item, releases),
         current=seen.current,
         latest=latest,
         previous=seen.previous,
@@ -49,6 +50,18 @@ def _releases(world: World, seen: Seen) -> dict[str, Release]:
     names = dict.fromkeys((*seen.app.followed, seen.app.promoted, latest_key(seen)))
     found = {name: world.releases.release(seen.app.app, name) for name in names if name}
     return {name: release for name, release in found.items() if release is not None}
+
+
+def _with_switch(world: World, item: App, releases: Mapping[str, Release]) -> App:
+    """The item with the emergency stop as it is by now, where a gate may open next.
+
+    Who stops writes the app first, then its releases; read in the other order, either this reading tells of the stop, or the
+    release has changed when its gate is to be opened.
+    """
+    if not any(release.state is ReleaseState.OPENING or release.asks for release in releases.values()):
+        return item
+    now = world.apps.app(item.app)
+    return replace(item, stopped=now.stopped) if now else item
 
 
 def _inspection(world: World, releases: Mapping[str, Release], plan_text: str | None) -> Inspection | None:

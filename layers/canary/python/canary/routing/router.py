@@ -131,12 +131,16 @@ class Router:
             return replace(turn, because=f"nothing goes to latest off the record: {error}")
         if there is not None and (there.status, there.claimed_at) != (Status.CLAIMED, claimed_at):
             return replace(turn, because="the flipper has given up this claim already")
-        left = request.deadline - self._clock() - _RESERVE_MS - _CURRENTS_SHARE_MS
-        timeout_ms = max(1, min(release.plan.latest_timeout_ms, left))
-        call = self._targets.call(
-            latest.target, request.body, turn.request_id, release.release, timeout_ms, release.plan.transform_id
+        return self._after_latest(turn, release, latest, row, self._call_latest(turn, release, latest))
+
+    def _call_latest(self, turn: _Turn, release: Release, latest: Pointer) -> Call:
+        """Call latest, if there is time for it: a stack is not to be judged by what is left of a slow request."""
+        timeout_ms = release.plan.latest_timeout_ms
+        if turn.request.deadline - self._clock() < timeout_ms + _CURRENTS_SHARE_MS + _RESERVE_MS:
+            return Call(result=CallResult.REFUSED, error="OutOfTime: too little of the request's time was left for latest")
+        return self._targets.call(
+            latest.target, turn.request.body, turn.request_id, release.release, timeout_ms, release.plan.transform_id
         )
-        return self._after_latest(turn, release, latest, row, call)
 
     def _after_latest(self, turn: _Turn, release: Release, latest: Pointer, row: Row, call: Call) -> Reply | _Turn:
         app = turn.request.app
