@@ -13,7 +13,7 @@ from canary.domain.claim import Claimed
 from canary.domain.keyed import KEEP_MS as KEEP_KEYS_MS
 from canary.domain.keyed import KeyRecord, KeyState
 from canary.domain.release import Gate, Notice, Release
-from canary.domain.target import Target
+from canary.domain.target import APP_NAME, Target
 from tests.fakes.calls import Calls
 
 
@@ -42,19 +42,20 @@ class FakeParameters:
 
     def write(self, app: str, name: str, value: str, description: str = "") -> int:
         if not 0 < len(value) <= 4096:
-            raise ValueError("SSM refuses this value")
+            raise ValueError(f"a value has 1 to 4096 characters, not {len(value)}")
         return self.calls.made(f"ssm.write {name}", lambda: self.put(app, name, value, description))
 
     def history(self, app: str) -> tuple[Version, ...]:
         return self.calls.made("ssm.history", lambda: tuple(self.versions.get((app, "latest"), ())))
 
     def apps(self) -> tuple[str, ...]:
-        return self.calls.made("ssm.apps", lambda: tuple(sorted({app for app, _ in self.versions})))
+        return self.calls.made("ssm.apps", lambda: tuple(sorted({app for app, _ in self.versions if APP_NAME.fullmatch(app)})))
 
     def put(self, app: str, name: str, value: str, description: str = "") -> int:
         """Write as somebody else: no call of ours."""
         versions = self.versions.setdefault((app, name), [])
-        versions.append(Version(value, len(versions) + 1, self.clock(), description))
+        newest = versions[-1].version if versions else 0
+        versions.append(Version(value, newest + 1, self.clock(), description))
         del versions[:-100]
         return versions[-1].version
 
@@ -75,6 +76,7 @@ class FakeReleases:
     releases: dict[tuple[str, str], Release] = field(default_factory=dict)
     items: dict[str, App] = field(default_factory=dict)
     leases: dict[str, tuple[str, int, bool]] = field(default_factory=dict)
+    last_passes: dict[str, int] = field(default_factory=dict)
 
     def release(self, app: str, release: str) -> Release | None:
         return self.calls.made("ddb.release", lambda: self.releases.get((app, release)))
@@ -89,7 +91,7 @@ class FakeReleases:
         return self.calls.made("ddb.save", lambda: self._save(before, after, idle))
 
     def app(self, app: str) -> App | None:
-        return self.calls.made("ddb.app", lambda: self.items.get(app))
+        return self.calls.made("ddb.app", lambda: self._app(app))
 
     def save_app(self, before: App, after: App) -> bool:
         return self.calls.made("ddb.save_app", lambda: self._save_app(before, after))
@@ -118,11 +120,14 @@ class FakeReleases:
 
     def _create(self, release: Release) -> bool:
         key = (release.app, release.release)
-        return self.releases.setdefault(key, release) is release
+        if key in self.releases:
+            return False
+        self.releases[key] = release
+        return True
 
     def _save(self, before: Release, after: Release, idle: bool) -> bool:
-        there = self.releases[before.app, before.release]
-        if there.rev != before.rev or (idle and (there.claimed != before.claimed or there.open)):
+        there = self.releases.get((before.app, before.release))
+        if there is None or there.rev != before.rev or (idle and (there.claimed != before.claimed or there.open)):
             return False
         gone = before.open.keys() - after.open.keys()
         self.releases[before.app, before.release] = replace(
@@ -137,8 +142,12 @@ class FakeReleases:
         there = self.items.get(before.app)
         if (there.rev if there else 0) != before.rev:
             return False
-        self.items[before.app] = replace(after, rev=before.rev + 1, last_pass=there.last_pass if there else None)
+        self.items[before.app] = replace(after, rev=before.rev + 1)
         return True
+
+    def _app(self, app: str) -> App | None:
+        item = self.items.get(app)
+        return replace(item, last_pass=self.last_passes.get(app)) if item else None
 
     def _lease(self, app: str, owner: str, now: int, until: int) -> bool:
         held = self.leases.get(app)
@@ -156,8 +165,7 @@ class FakeReleases:
             self.leases[app] = (held[0], held[1], False)
             return False
         del self.leases[app]
-        if app in self.items:
-            self.items[app] = replace(self.items[app], last_pass=now)
+        self.last_passes[app] = now
         return True
 
 
@@ -199,13 +207,14 @@ class FakeAudit:
         there = self.table.get((row.app, row.release, row.request_id))
         if there is None or there.status not in IN_FLIGHT:
             return False
-        known = {name: value for name in update.__slots__ if (value := getattr(update, name)) not in (None, False)}
+        known = {name: value for name in update.__slots__ if (value := getattr(update, name)) is not None and value is not False}
         self.table[row.app, row.release, row.request_id] = replace(there, **known)
         return True
 
     def _mark(self, row: Row) -> None:
         key = (row.app, row.release, row.request_id)
-        self.table[key] = replace(self.table[key], counted=True)
+        if key in self.table:
+            self.table[key] = replace(self.table[key], counted=True)
 
 
 @dataclass
@@ -224,7 +233,7 @@ class FakeKeys:
 
     def _begin(self, record: KeyRecord, now: int, over: KeyRecord | None) -> KeyRecord | None:
         there = self.table.get(record.key)
-        live = there is not None and there.state is not KeyState.FREE and there.since + KEEP_KEYS_MS >= now
+        live = there is not None and there.state is not KeyState.FREE and (there.since + KEEP_KEYS_MS) // 1000 >= now // 1000
         taken_over = over is not None and there is not None and (there.request_id, there.since) == (over.request_id, over.since)
         if live and not taken_over and there != record:
             return there

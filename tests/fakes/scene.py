@@ -73,7 +73,7 @@ class Scene:
 
     def desk(self, draw: float = 0.0) -> Desk:
         """A new router process. ``draw`` is what its coin shows: 0 wins a slot wherever there is one."""
-        view = View(self.parameters, self.releases, self.allowed, clock=self.clock, draw=lambda: 0.5)
+        view = View(self.parameters, self.releases, self.allowed, clock=self.clock, draw=lambda: 0.5, count=self._count)
         router = Router(
             view,
             self.releases,

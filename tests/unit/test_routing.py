@@ -305,7 +305,6 @@ def test_a_current_that_names_no_target_is_served_from_the_mirror():
         "arn:aws:lambda:eu-west-1:999999999999:function:transformer-v2:live",
         "arn:aws:lambda:us-east-1:123456789012:function:transformer-v2:live",
         "arn:aws:lambda:eu-west-1:123456789012:function:payments:live",
-        "arn:aws:s3:::bucket",
     ],
 )
 def test_a_target_that_is_not_allowed_is_never_called_and_is_counted(foreign):
@@ -315,6 +314,21 @@ def test_a_target_that_is_not_allowed_is_never_called_and_is_counted(foreign):
     assert reply.body["routed_to"] == "current"
     assert ("TargetRefused", APP) in scene.counts
     assert {name for name, _ in scene.stacks.sent} == {"transformer-v1"}
+
+
+def test_a_latest_that_names_no_target_is_left_to_the_flipper():
+    scene = Scene()
+    scene.write_latest("arn:aws:s3:::bucket")
+    assert scene.send().body["routed_to"] == "current"
+
+
+def test_a_current_that_is_not_allowed_is_counted_and_the_mirror_serves():
+    scene = Scene()
+    scene.flip()
+    scene.parameters.put(APP, "current", arn("v1").replace("transformer-", "payments-"))
+    assert scene.send().body["routed_to"] == "current"
+    assert {name for name, _ in scene.stacks.sent} == {"transformer-v1"}
+    assert ("TargetRefused", APP) in scene.counts
 
 
 def test_a_transform_id_that_cannot_be_followed_is_lost_never_a_success():

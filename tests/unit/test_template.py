@@ -270,7 +270,7 @@ class TestEvents:
             assert any(matches(event["detail"][key], one) for one in allowed), key
 
     def test_a_workflow_that_is_not_a_request_to_latest_wakes_nobody(self):
-        """Else every execution of the pipeline would make a pass, and passes share 40 parameter reads a second with the routers."""
+        """Else every execution of a busy pipeline would make a pass, and use up the parameter reads that routers need."""
         (name,) = WAKE_UPS["WorkflowEnded"]["Properties"]["Pattern"]["detail"]["name"]
         assert not matches(new_request_id(1_795_246_200_000, 0), name)
         assert matches(new_request_id(1_795_246_200_000, 0, release="00000017-3fa9c1d2"), name)

@@ -10,16 +10,29 @@ from collections.abc import Mapping
 from canary.aws.audit import AuditTable
 from canary.aws.clients import invoking, patient, quick, starting
 from canary.aws.executions import StackInventory, StepFunctions
+from canary.aws.flipper_function import FlipperFunction
+from canary.aws.installation import caller, described
 from canary.aws.keys import KeyTable
 from canary.aws.notices import NoticeBoard
 from canary.aws.parameters import ParameterStore
+from canary.aws.premises import InstalledParts
 from canary.aws.releases import ReleaseTable
 from canary.aws.targets import StackTargets
 from canary.aws.transform_id import expression_problem
-from canary.config import FlipperSettings, Settings, flipper_settings, router_settings
+from canary.config import (
+    FlipperSettings,
+    OperatorSettings,
+    Settings,
+    flipper_settings,
+    operator_settings,
+    router_settings,
+)
 from canary.flipping.flipper import Flipper, Log
 from canary.flipping.world import World
 from canary.meter import Meter
+from canary.operating.doctor import Doctor, Parts
+from canary.operating.operator import Operator
+from canary.operating.reading import Reader
 from canary.routing.keyed import Desk
 from canary.routing.router import Router
 from canary.routing.view import View
@@ -37,7 +50,7 @@ def desk(environ: Mapping[str, str], meter: Meter) -> Desk:
     slots = ReleaseTable(dynamodb, settings.releases_table, settings.region, consistent=False)
     audit = AuditTable(dynamodb, settings.audit_table, settings.region)
     draw = random.SystemRandom().random
-    view = View(ParameterStore(quick("ssm"), settings.prefix), slots, settings.allowed, clock=now, draw=draw)
+    view = View(ParameterStore(quick("ssm"), settings.prefix), slots, settings.allowed, clock=now, draw=draw, count=meter.count)
     router = Router(
         view,
         slots,
@@ -77,3 +90,45 @@ def world(settings: FlipperSettings, meter: Meter) -> World:
         clock=now,
         count=meter.count,
     )
+
+
+#: The flipper's timeout and a little more.
+_WAKE_MS = 65_000
+
+
+def installation(environ: Mapping[str, str], stack: str) -> OperatorSettings:
+    """Find the installation that the command line talks to. Raises `Misconfigured`."""
+    return operator_settings(environ, lambda: described(patient("cloudformation"), stack))
+
+
+def operator(settings: OperatorSettings) -> Operator:
+    """Wire up the operator's verbs, in the caller's name."""
+    here = settings.installation
+    table = ReleaseTable(patient("dynamodb"), here.releases_table, here.region)
+    flipper_function = FlipperFunction(invoking(_WAKE_MS), settings.flipper_function, time.sleep)
+    parameters = ParameterStore(patient("ssm"), here.prefix)
+    return Operator(parameters, table, table, flipper_function, who=caller(patient("sts")), clock=now)
+
+
+def reader(settings: OperatorSettings) -> Reader:
+    """Wire up what people read."""
+    here = settings.installation
+    dynamodb = patient("dynamodb")
+    table = ReleaseTable(dynamodb, here.releases_table, here.region)
+    rows = AuditTable(dynamodb, here.audit_table, here.region)
+    return Reader(ParameterStore(patient("ssm"), here.prefix), table, table, table, rows, clock=now)
+
+
+def doctor(settings: OperatorSettings) -> Doctor:
+    """Wire up the doctor."""
+    here = settings.installation
+    parts = Parts(
+        releases_table=here.releases_table,
+        audit_table=here.audit_table,
+        router_function=settings.router_function,
+        flipper_function=settings.flipper_function,
+        allowed=here.allowed,
+    )
+    inventory = StackInventory(patient("lambda"), patient("stepfunctions"))
+    premises = InstalledParts(patient("dynamodb"), patient("lambda"), patient("sts"), here.releases_table)
+    return Doctor(reader(settings), inventory, premises, parts, clock=now)

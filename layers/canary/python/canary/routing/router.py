@@ -84,8 +84,6 @@ class Router:
     def known(self, app: str) -> Known:
         """Tell what is known of an app, and count what is amiss. Raises `Problem`."""
         known = self._view.of(app)
-        if known.refused:
-            self.count("TargetRefused", app)
         if known.degraded:
             self.count("Degraded", app)
         return known

@@ -48,13 +48,21 @@ class View:
     """The router's cache, one for each process."""
 
     def __init__(
-        self, parameters: Parameters, slots: Slots, allowed: Allowed, *, clock: Callable[[], int], draw: Callable[[], float]
+        self,
+        parameters: Parameters,
+        slots: Slots,
+        allowed: Allowed,
+        *,
+        clock: Callable[[], int],
+        draw: Callable[[], float],
+        count: Callable[[str, str], None],
     ) -> None:
         self._parameters = parameters
         self._slots = slots
         self._allowed = allowed
         self._clock = clock
         self._draw = draw
+        self._count = count
         self._apps: dict[str, _Entry] = {}
         self._releases: dict[str, tuple[str, Release | None, int]] = {}
 
@@ -93,7 +101,7 @@ class View:
         if "current" not in parameters:
             return Problem(404, f"there is no app {app!r}: its parameter `current` is not set")
         try:
-            current = self._checked(parameters["current"].value)
+            current = self._checked(app, parameters["current"].value)
         except InvalidTarget as error:
             return self._mirrored(app, f"current cannot be used: {error}")
         known = Known(current, transform_id=_expression(parameters.get("plan")))
@@ -101,7 +109,7 @@ class View:
         if latest is None or is_blank(latest.value):
             return known
         try:
-            pointer = self._checked(latest.value)
+            pointer = self._checked(app, latest.value)
         except InvalidTarget as error:
             return replace(known, refused=str(error))
         return replace(known, trial=release_key(latest.version, latest.value, latest.modified_at), latest=pointer)
@@ -114,13 +122,14 @@ class View:
         if item is None or item.mirror is None:
             return Problem(503, "nothing to route to: current cannot be read, and there is no mirror of it", retry_after=5)
         try:
-            return Known(self._checked(item.mirror.value), degraded=why)
+            return Known(self._checked(app, item.mirror.value), degraded=why)
         except InvalidTarget:
             return Problem(503, "nothing to route to: neither current nor its mirror names an allowed target", retry_after=60)
 
-    def _checked(self, value: str) -> Pointer:
+    def _checked(self, app: str, value: str) -> Pointer:
         pointer = parse_pointer(value)
         if refusal := self._allowed.refusal(pointer.target):
+            self._count("TargetRefused", app)
             raise InvalidTarget(refusal)
         return pointer
 
