@@ -69,7 +69,8 @@ def program() -> click.Group:
 
 def commands_said(page: Path) -> Iterator[list[str]]:
     """Every `canary …` that a page tells people to type, as words."""
-    for text in (*spans(page), *(line.partition("#")[0] for line in shell_lines(page))):
+    lines = (re.sub(r"\$\([^)]*\)", "VALUE", line.partition("#")[0]) for line in shell_lines(page))
+    for text in (*spans(page), *lines):
         for found in re.finditer(r"(?:^|\s|\()(?:\.venv/bin/)?canary ((?:[a-z]|-)[^|;&)>]*)", text):
             yield shlex.split(found[1].replace("…", "").replace("'", "").replace('"', ""))
 
@@ -129,7 +130,9 @@ def test_a_page_that_is_named_in_code_spans_exists(name):
 @pytest.mark.parametrize(("first", "section"), [("Parameter", "Parameters"), ("Output", "Outputs")])
 def test_what_the_readme_says_of_the_template_is_in_the_template(first, section):
     [table] = tables(ROOT / "README.md", first)
-    assert {row[0].strip("`") for row in table} <= TEMPLATE[section].keys()
+    said = {name for row in table for name in re.findall(r"`(\w+)`", row[0])}
+    assert said
+    assert said <= TEMPLATE[section].keys()
 
 
 def test_an_environment_that_the_readme_names_has_its_settings_and_its_stack():
@@ -155,13 +158,13 @@ def test_a_plan_in_a_document_is_a_valid_plan(name):
 def numbers() -> list[tuple[str, str]]:
     """The rows of the page of limits that say where in the repository their number stands."""
     rows = [row for table in tables(DOCS / "limits.md", "Limit") for row in table]
-    found = [(row[1], span) for row in rows for span in re.findall(r"`((?:canary\.|template\.yaml:)[^`]+)`", row[2])]
+    found = [(row[1], span) for row in rows for span in re.findall(r"`((?:canary\.|router\.|template\.yaml:)[^`]+)`", row[2])]
     assert len(found) > 20, "limits.md has lost its numbers"
     return found
 
 
 def constant(source: str) -> float:
-    """Look a number up: `canary.module.NAME`, `canary.module.Class.field`, `canary.module.NAME[key]`, or a path in the template."""
+    """Look a number up: `canary.module.NAME`, `canary.module.Class.field`, `canary.module.NAME[key]`, or a template path."""
     if source.startswith("template.yaml:"):
         found = TEMPLATE["Resources"] | {"Parameters": TEMPLATE["Parameters"]}
         resource, *path = source.removeprefix("template.yaml:").split(".")
@@ -193,3 +196,11 @@ def test_a_number_on_the_page_of_limits_is_the_number_in_the_code(said, source):
     number, unit = float(match[1].replace(",", "")), match[2] or ""
     is_in_units = source.startswith("template.yaml:") and unit in {"s", "days", "%"}
     assert number * (1 if is_in_units else UNITS[unit]) == constant(source)
+
+
+@pytest.mark.parametrize(("number", "role"), [(0, "RouterRole"), (1, "FlipperRole")])
+def test_the_page_on_security_has_the_permissions_of_the_roles(number, role):
+    said = {row[0].strip("`"): set(re.findall(r"`([^`]+)`", row[1])) for row in tables(DOCS / "security.md", "Statement")[number]}
+    [policy] = TEMPLATE["Resources"][role]["Properties"]["Policies"]
+    given = {one["Sid"]: one["Action"] for one in policy["PolicyDocument"]["Statement"]}
+    assert said == {sid: {actions} if isinstance(actions, str) else set(actions) for sid, actions in given.items()}

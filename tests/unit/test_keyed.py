@@ -213,6 +213,16 @@ def test_what_became_of_a_keyed_request_to_current_is_told_from_its_execution():
     assert scene.desk().find(APP, request_id).body["status"] == "FAILED"
 
 
+def test_what_became_of_a_request_whose_workflow_cannot_be_read_is_unknown():
+    scene = Scene()
+    request_id = scene.send(key="order-1").body["request_id"]
+    scene.stacks.executions.clear()
+    assert scene.desk().find(APP, request_id).body["status"] == "UNKNOWN"
+    scene.stacks.behaviour[arn("v1")] = Call(result=CallResult.ANSWERED, answer={}, transform_id="job-17")
+    request_id = scene.send(key="order-2").body["request_id"]
+    assert scene.desk().find(APP, request_id).body["status"] == "UNKNOWN"
+
+
 def test_what_became_of_a_keyed_request_without_a_workflow_is_its_answer():
     scene = Scene()
     scene.stacks.behaviour[arn("v1")] = answer(rows=7)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from canary.domain.asks import NotPossible
-from canary.domain.audit import ExecutionStatus, Status
+from canary.domain.audit import Execution, ExecutionStatus, Status
 from canary.domain.call import Call, CallResult
 from canary.domain.release import Gate, ReleaseState, Verb
 from canary.domain.steps import BlankLatest, RestoreLatest
@@ -423,6 +423,18 @@ def test_a_row_whose_execution_can_be_found_by_its_name_is_attached_to_it():
     scene.flip()
     (row,) = scene.rows()
     assert (row.status, row.transform_id is not None) == (Status.RUNNING, True)
+
+
+def test_an_execution_that_had_started_before_the_request_proves_nothing():
+    """A stack that answers with the ARN of an old success must not be promoted for it."""
+    scene = opened()
+    old = "arn:aws:states:eu-west-1:123456789012:execution:transformer-v1:old-success"
+    started = scene.clock.now - HOUR_MS
+    scene.stacks.executions[old] = Execution(arn=old, status=ExecutionStatus.SUCCEEDED, started_at=started, stopped_at=started)
+    scene.stacks.behaviour[arn("v2")] = Call(result=CallResult.ANSWERED, answer={}, transform_id=old)
+    spend(scene)
+    scene.flip()
+    assert (scene.only_release().state, scene.only_release().tally.lost) == (ReleaseState.HELD, 2)
 
 
 def test_a_few_refunds_are_forgiven_more_hold_the_release():

@@ -66,8 +66,10 @@ class StepFunctions:
                     seen |= {arn: _execution(item, None) for arn, item in found.items()}
                     if seen.keys() >= wanted:
                         break
-        except Denied:
-            return {}  # describing them says the same, one by one
+        except Unavailable as error:
+            if isinstance(error, Denied) or error.code in _MISSING:
+                return {}  # describing them says the same, one by one
+            raise
         return seen
 
 

@@ -34,8 +34,8 @@ def described(client: CloudFormationClient, stack: str) -> Mapping[str, str]:
             found = _stack(client, stack)
     except _Missing as error:
         raise Misconfigured(
-            f"there is no stack {stack!r} in {client.meta.region_name}: name the router's stack with --stack-name or CANARY_STACK, "
-            "its region with --region, or use the variables that `canary local up` prints"
+            f"there is no stack {stack!r} in {client.meta.region_name}: name the router's stack with --stack-name or "
+            "CANARY_STACK, its region with --region, or use the variables that `canary local up` prints"
         ) from error
     words = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
     words |= {given["ParameterKey"]: given["ParameterValue"] for given in found.get("Parameters", [])}

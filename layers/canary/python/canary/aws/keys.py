@@ -110,7 +110,7 @@ def _partition(key: str) -> str:
 
 
 def _text(answer: Answer) -> str:
-    text = json.dumps(answer.body, separators=(",", ":"), ensure_ascii=False)
-    if len(text.encode()) <= _MOST_BYTES:
+    text = json.dumps(answer.body, separators=(",", ":"))  # ASCII: a target may answer with half a surrogate pair
+    if len(text) <= _MOST_BYTES:
         return text
     return json.dumps({**answer.body, "response": None, "response_omitted": True}, separators=(",", ":"))

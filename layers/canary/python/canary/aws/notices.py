@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Final
 
 from canary.aws.faults import translated
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
 _SOURCE: Final = "canary.router"
+#: SNS refuses a subject that is longer, or holds anything but printable ASCII.
 _MOST_SUBJECT: Final = 100
+_UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
 
 
 class NoticeBoard:
@@ -52,7 +55,7 @@ class NoticeBoard:
         if answer.get("FailedEntryCount"):
             entry = answer["Entries"][0]
             raise Unavailable("EventBridge", entry.get("ErrorCode", "Unknown"), entry.get("ErrorMessage", ""))
-        subject = f"{release.app}: {notice.kind} ({release.tag})".encode("ascii", "replace").decode()[:_MOST_SUBJECT]
+        subject = _UNPRINTABLE.sub("?", f"{release.app}: {notice.kind} ({release.tag})")[:_MOST_SUBJECT]
         with translated("SNS"):
             self._sns.publish(
                 TopicArn=self._topic_arn, Subject=subject, Message=f"{notice.text}\n\n{json.dumps(detail, indent=2)}"

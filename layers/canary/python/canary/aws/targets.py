@@ -106,5 +106,5 @@ def _refusal(code: str) -> Call:
 def _json(payload: bytes) -> Any:
     try:
         return json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
@@ -14,9 +15,14 @@ _USUAL: Final = ("executionArn", "execution_arn", "transformId", "transform_id")
 
 
 def find_transform_id(answer: Any, expression: str | None) -> str | None:
-    """Find the transform id in a target's answer; None when it has none (then the answer itself is the outcome)."""
+    """Find the transform id in a target's answer; None when it has none (then the answer itself is the outcome).
+
+    An expression that is none, or that this answer cannot be asked, is as good as none: the work is done, and an error here
+    would only make the upstream ask for it again.
+    """
     if expression is not None:
-        return _text(_compiled(expression).search(answer))
+        with suppress(JMESPathError):
+            return _text(_compiled(expression).search(answer))
     for place in (answer, _body(answer)):
         if isinstance(place, dict):
             for name in _USUAL:
@@ -47,7 +53,7 @@ def _body(answer: Any) -> Any:
         return body
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

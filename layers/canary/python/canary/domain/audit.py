@@ -29,6 +29,8 @@ OUTCOMES: Final = frozenset(Status) - IN_FLIGHT
 
 #: How long a finished row stays in the table.
 KEEP_MS: Final = 90 * 86_400_000
+#: Clocks differ a little. An execution that started longer before its request than this is somebody else's.
+SKEW_MS: Final = 5_000
 #: A router lives 29 s at most; a claim without a row, or a row without an execution, that is older than this was left behind.
 GRACE_MS: Final = 60_000
 
@@ -119,6 +121,9 @@ def settle(row: Row, seen: Execution | None, now: int) -> RowUpdate | None:
             if row.status is Status.CLAIMED
             else f"the execution {row.transform_id} is not known to Step Functions"
         )
+        return RowUpdate(status=Status.LOST, stopped_at=now, error=error)
+    if seen.started_at is not None and seen.started_at < row.claimed_at - SKEW_MS:
+        error = f"the execution {seen.arn} had started before the request was claimed: it says nothing about it"
         return RowUpdate(status=Status.LOST, stopped_at=now, error=error)
     match seen.status:
         case ExecutionStatus.UNREADABLE | ExecutionStatus.PENDING_REDRIVE:

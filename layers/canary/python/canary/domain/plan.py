@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-_DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)")
+_DURATION = re.compile(r"(\d{1,12})\s*(ms|s|m|h|d)")
 _UNIT_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 MAX_QUOTA: Final = 100_000
@@ -71,7 +71,7 @@ def parse_plan(text: str | None) -> Plan:
         return Plan()
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidPlan(f"the plan is not JSON: {error}") from error
     return plan_from(document)
 
@@ -85,7 +85,7 @@ def plan_from(document: object) -> Plan:
     plan = Plan(
         stages=tuple(_stage(stage, f"stages[{number}]") for number, stage in enumerate(stages)),
         max_failures=_whole(fields, "max_failures", "max_failures", 0, 0, MAX_QUOTA),
-        max_lost=_whole(fields, "max_lost", "max_lost", -1, 0, MAX_QUOTA),
+        max_lost=_whole(fields, "max_lost", "max_lost", -1, 0, MAX_QUOTA * MAX_STAGES),
         deadline_ms=_duration(fields, "deadline", "deadline", _UNIT_MS["d"], 1, MAX_DEADLINE_MS),
         fallback=_fallback(fields.get("fallback", Fallback.ALWAYS)),
         latest_timeout_ms=_duration(fields, "latest_timeout", "latest_timeout", 10_000, 100, MAX_LATEST_TIMEOUT_MS),

@@ -39,7 +39,7 @@ _S = ReleaseState
 #: The whole state machine: from each state, the states that may follow.
 TRANSITIONS: Final[Mapping[ReleaseState, frozenset[ReleaseState]]] = MappingProxyType(
     {
-        _S.OPENING: frozenset({_S.RUNNING, _S.REJECTED, _S.ABORTING, _S.ABORTED, _S.SUPERSEDED}),
+        _S.OPENING: frozenset({_S.RUNNING, _S.REJECTED, _S.ABORTED, _S.SUPERSEDED}),
         _S.RUNNING: frozenset({_S.PAUSED, _S.HELD, _S.PROMOTING, _S.ABORTING, _S.ABORTED, _S.SUPERSEDED}),
         _S.PAUSED: frozenset({_S.RUNNING, _S.PROMOTING, _S.ABORTING, _S.ABORTED, _S.SUPERSEDED}),
         _S.HELD: frozenset({_S.RUNNING, _S.PAUSED, _S.PROMOTING, _S.ABORTING, _S.ABORTED, _S.SUPERSEDED}),

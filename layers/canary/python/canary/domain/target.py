@@ -102,7 +102,7 @@ def parse_pointer(value: str) -> Pointer:
 def _pointer_words(text: str) -> dict[str, str]:
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidTarget(f"the value starts like JSON but cannot be read: {error}") from error
     if not isinstance(document.get("arn"), str):
         raise InvalidTarget('the JSON value has no "arn": write {"arn": "arn:aws:…", "tag": "v1.5.0"}')
@@ -131,7 +131,7 @@ class Allowed:
             return f"{target.arn} is in account {target.account}: only account {self.account} is allowed"
         if target.region != self.region:
             return f"{target.arn} is in region {target.region}: only region {self.region} is allowed"
-        if not fnmatchcase(target.name, self.pattern):
+        if not fnmatchcase(target.name, self.pattern.replace("[", "[[]")):  # IAM knows no character classes
             return f"the name {target.name!r} does not match the allowed pattern {self.pattern!r} (TargetPattern)"
         return None
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from canary.domain.audit import IN_FLIGHT, Row, Status
+from canary.domain.audit import IN_FLIGHT, ExecutionStatus, Row, Status
 from canary.domain.keyed import Answer, KeyRecord, KeyState, Repeat, judge_repeat, key_digest
 from canary.domain.request_id import record_of
+from canary.domain.target import is_execution
 from canary.errors import Unavailable
 from canary.ports import Audit, Executions, Keys
 from canary.routing.problem import Problem
@@ -17,6 +18,14 @@ from canary.routing.router import Reply, Request, Router
 
 #: An error of these kinds started nothing: the key is free again. Any other answer is kept, errors too.
 _NOTHING_STARTED = frozenset({404, 413, 503})
+
+
+#: How statuses of executions are told, where the contract has no such word.
+_TOLD = {
+    ExecutionStatus.PENDING_REDRIVE: "RUNNING",
+    ExecutionStatus.MISSING: "UNKNOWN",
+    ExecutionStatus.UNREADABLE: "UNKNOWN",
+}
 
 
 class Desk:
@@ -123,8 +132,8 @@ class Desk:
             return row.status.value if row is not None else "IN_PROGRESS"
         if (arn := body.get("transform_id")) is None:
             return "SUCCEEDED" if record.answer and record.answer.status < 400 else "FAILED"
-        execution = self._executions.observe([arn]).get(arn)
-        return execution.status.value if execution else "UNKNOWN"
+        seen = self._executions.observe([arn])[arn].status if is_execution(arn) else ExecutionStatus.UNREADABLE
+        return _TOLD.get(seen, seen.value)
 
     def _row(self, app: str, request_id: str) -> Row | None:
         place = record_of(request_id)
