@@ -112,7 +112,7 @@ def _body() -> bytes:
     text = event.body or ""
     try:
         body = base64.b64decode(text, validate=True) if event.is_base64_encoded else text.encode()
-        json.loads(body, parse_constant=_no_constant)
+        json.loads(body.decode(), parse_constant=_no_constant)  # of bytes it would take UTF-16 and byte order marks too
     except (ValueError, RecursionError) as error:
         raise Problem(400, "the body is not JSON") from error
     return body

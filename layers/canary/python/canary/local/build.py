@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,24 +19,28 @@ Report = Callable[[str], None]
 
 # What goes into the built router, from the checkout's root.
 INPUTS = ("template.yaml", "openapi.yaml", "router", "flipper", "layers", "requirements/sam.txt")
+_KEPT_SECONDS = 3600
 _IGNORED = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
 
 
 def build(checkout: Checkout, out: Path, report: Report) -> Path:
-    """Build the router for the embedded AWS, and return the built template."""
-    built = out / "router" / "template.yaml"
-    stamp = out / "router.sha256"
+    """Build the router for the embedded AWS, and return the built template.
+
+    Each content has a folder of its own, so that a build does not take away what another process deploys just now.
+    """
     out.mkdir(parents=True, exist_ok=True)
     with locked(out / "build.lock"):
-        wanted = digest(checkout.root)
-        if built.is_file() and stamp.is_file() and stamp.read_text() == wanted:
+        wanted = out / digest(checkout.root)[:16]
+        built, complete = wanted / "template.yaml", wanted.with_suffix(".complete")
+        if complete.is_file():
             report("The build is up to date")
+            complete.touch()
             return built
         started = time.monotonic()
         report("Building the router (sam build)")
-        stamp.unlink(missing_ok=True)
-        sam(checkout, _arguments(checkout, out), {"CANARY_BUILD": "local"})
-        stamp.write_text(wanted)
+        sam(checkout, _arguments(checkout, wanted, out / "cache"), {"CANARY_BUILD": "local"})
+        complete.touch()
+        _clear_away(out)
         report(f"Built in {time.monotonic() - started:.1f} s")
     return built
 
@@ -85,7 +90,15 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _arguments(checkout: Checkout, out: Path) -> list[str]:
+def _clear_away(out: Path) -> None:
+    """Remove builds that nobody has asked for within the last hour."""
+    for complete in out.glob("*.complete"):
+        if time.time() - complete.stat().st_mtime > _KEPT_SECONDS:
+            complete.unlink()
+            shutil.rmtree(complete.with_suffix(""), ignore_errors=True)
+
+
+def _arguments(checkout: Checkout, build_dir: Path, cache_dir: Path) -> list[str]:
     return [
         "build",
         "--template-file",
@@ -95,10 +108,10 @@ def _arguments(checkout: Checkout, out: Path) -> list[str]:
         "--config-env",
         "local",
         "--build-dir",
-        str(out / "router"),
+        str(build_dir),
         "--cached",
         "--cache-dir",
-        str(out / "cache"),
+        str(cache_dir),
         "--parallel",
     ]
 

@@ -11,33 +11,16 @@ from canary.domain.asks import NotPossible, asked
 from canary.domain.plan import parse_plan
 from canary.domain.release import Ask, Gate, Release, ReleaseState, Verb, release_key
 from canary.domain.target import BLANK, parse_pointer
+from canary.operating.outcome import Outcome, Result, outcome
 from canary.ports import Apps, Parameters, Releases
 
 #: Tries against others who write the same item; each try reads it anew.
 _TRIES: Final = 10
+_POLL_SECONDS: Final = 0.5
 
 
 class Flippers(Protocol):
     """The flipper, to be woken."""
-
-    def repair_mirror(self, app: str) -> None:
-        """Copy ``current`` to the mirror. Raises `NotPossible` when current names no target."""
-        current = self._parameters.read(app, "current").get("current")
-        if current is None or current.pointer is None:
-            raise NotPossible(f"current of {app!r} names no target, so there is nothing to copy to the mirror")
-        mirror = Mirror(current.value, current.version)
-        self._change_app(app, lambda item: replace(item, mirror=mirror))
-
-    def repair_current(self, app: str) -> str:
-        """Write the mirror's value to a ``current`` that is missing or names no target; return it. Raises `NotPossible`."""
-        current = self._parameters.read(app, "current").get("current")
-        if current is not None and current.pointer is not None:
-            raise NotPossible(f"current of {app!r} names a target: nothing was overwritten")
-        mirror = self._app(app).mirror
-        if mirror is None:
-            raise NotPossible(f"{app!r} has no mirror: set it up with `canary init {app} --arn …`")
-        self._parameters.write(app, "current", mirror.value)
-        return mirror.value
 
     def wake(self, app: str) -> str:
         """Have a pass made, and return its result for the app: ``done``, ``busy``, ``failed``."""
@@ -57,7 +40,7 @@ class Operator:
         self._releases = releases
         self._apps = apps
         self._flipper = flipper
-        self._who = who
+        self.who = who
         self._clock = clock
 
     def init(self, app: str, value: str, plan: str | None = None) -> None:
@@ -91,15 +74,43 @@ class Operator:
     def ask(self, app: str, verb: Verb, why: str, release: str | None = None) -> Release:
         """Ask for a verb; return the release as it was asked. Raises `NotPossible`, `Contended`."""
         for _ in range(_TRIES):
-            before = self._addressed(app, verb, release)
-            after = asked(before, Ask(verb, self._who, why, self._clock()))
+            before = self.addressed(app, verb, release)
+            after = asked(before, Ask(verb, self.who, why, self._clock()))
             if self._releases.save(before, after):
                 return after
         raise Contended(f"a release of {app!r} keeps changing: try again")
 
+    def addressed(self, app: str, verb: Verb, name: str | None = None) -> Release:
+        """The release that a verb is for: the one named, else the running one, or for a rollback the last promotion.
+
+        Raises `NotPossible` when there is none.
+        """
+        if verb is Verb.ROLLBACK:
+            promoted = self._app(app).promoted
+            if promoted is None:
+                raise NotPossible(f"nothing of {app!r} was promoted yet, so there is nothing to take back")
+            if name not in {None, promoted}:  # the flipper looks at no other, so the ask would wait for ever
+                raise NotPossible(f"only the last promotion of {app!r} can be taken back: that is {promoted}, not {name}")
+            name = promoted
+        release = self._releases.release(app, name) if name is not None else self.running(app)
+        if release is None:
+            words = f"{app!r} has no release {name}" if name else f"no release of {app!r} is running"
+            raise NotPossible(f"{words}: see `canary releases {app}`")
+        return release
+
+    def carried_out(self, asked: Release, *, pause: Callable[[float], None], timeout_ms: int) -> Outcome:
+        """Wait a little for an ask to be carried out; return what became of it so far."""
+        until = self._clock() + timeout_ms
+        while True:
+            now = self._releases.release(asked.app, asked.release)
+            result = outcome(asked, now or asked)
+            if result.result is not Result.PENDING or self._clock() >= until:
+                return result
+            pause(_POLL_SECONDS)
+
     def stop(self, app: str, why: str) -> None:
         """Close the gates of an app, whatever its releases do: first the app's own switch, then each gate."""
-        self._change_app(app, lambda item: replace(item, stopped=Stopped(self._who, why, self._clock())))
+        self._change_app(app, lambda item: replace(item, stopped=Stopped(self.who, why, self._clock())))
         for name in self._app(app).followed:
             self._change_gate(app, name, Gate.CLOSED)
 
@@ -145,17 +156,6 @@ class Operator:
         found = (self._releases.release(app, name) for name in reversed(self._app(app).followed))
         return next((release for release in found if release is not None and not release.ended), None)
 
-    def _addressed(self, app: str, verb: Verb, name: str | None) -> Release:
-        if name is None and verb is Verb.ROLLBACK:
-            name = self._app(app).promoted
-            if name is None:
-                raise NotPossible(f"nothing of {app!r} was promoted yet, so there is nothing to take back")
-        release = self._releases.release(app, name) if name is not None else self.running(app)
-        if release is None:
-            words = f"{app!r} has no release {name}" if name else f"no release of {app!r} is running"
-            raise NotPossible(f"{words}: see `canary releases {app}`")
-        return release
-
     def _app(self, app: str) -> App:
         return self._apps.app(app) or App(app=app)
 
@@ -175,7 +175,7 @@ class Operator:
                 return
             # A gate that is closed already is closed again: a flipper that is about to open it, not having seen the switch, then
             # finds the release changed and looks anew.
-            after = replace(before.noted("gate", now=self._clock(), why=f"{gate.value} by the switch", who=self._who), gate=gate)
+            after = replace(before.noted("gate", now=self._clock(), why=f"{gate.value} by the switch", who=self.who), gate=gate)
             if self._releases.save(before, after):
                 return
         raise Contended(f"release {name} keeps changing: try again")

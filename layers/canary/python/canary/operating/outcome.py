@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from canary.domain.release import Release, ReleaseState, Verb
-from canary.ports import Releases
 
 _S = ReleaseState
 #: States that the flipper passes in one go.
 PASSING: Final = frozenset({_S.OPENING, _S.PROMOTING, _S.WATCHING, _S.ABORTING, _S.ROLLING_BACK})
 #: Where a verb that was carried out must not end.
 _FAILED: Final = {Verb.PROMOTE: _S.HELD, Verb.ROLLBACK: _S.PROMOTED}
-_POLL_SECONDS: Final = 0.5
 
 
 class Result(StrEnum):
@@ -51,16 +48,3 @@ def outcome(asked: Release, now: Release) -> Outcome:
         return Outcome(Result.REFUSED, why, now)
     mine = f"{ask.verb} by {ask.who}: "
     return Outcome(Result.DONE, next((change.why for change in since if mine in change.why), why), now)
-
-
-def carried_out(
-    releases: Releases, asked: Release, *, clock: Callable[[], int], pause: Callable[[float], None], timeout_ms: int
-) -> Outcome:
-    """Wait a little for an ask to be carried out; return what became of it so far."""
-    until = clock() + timeout_ms
-    while True:
-        now = releases.release(asked.app, asked.release)
-        result = outcome(asked, now or asked)
-        if result.result is not Result.PENDING or clock() >= until:
-            return result
-        pause(_POLL_SECONDS)
