@@ -32,7 +32,7 @@ _VERBS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     },
     "Try it out": {
         "local": ("local", "Keep an embedded AWS with the router running."),
-        "demo": ("demo", "Watch releases go through the router, on an embedded AWS."),
+        "demo": ("demo.command", "Watch releases go through the router, on an embedded AWS."),
     },
 }
 

@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -58,25 +59,27 @@ def digest(root: Path) -> str:
 def sam(checkout: Checkout, arguments: Sequence[str], environment: dict[str, str]) -> str:
     """Run SAM CLI and return what it printed; if it fails, that is what the error says."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
-    done = subprocess.run(  # noqa: S603 - our own SAM CLI
-        [checkout.sam, *arguments],
-        cwd=checkout.root,
-        env={
-            # Without a region SAM CLI refuses to start.
-            "AWS_DEFAULT_REGION": "eu-west-1",
-            **inherited,
-            "NO_PROXY": "127.0.0.1,localhost",
-            # The layers' makefiles find uv here.
-            "PATH": f"{checkout.root / '.venv' / 'bin'}{os.pathsep}{inherited.get('PATH', os.defpath)}",
-            "SAM_CLI_TELEMETRY": "0",
-            "SAM_CLI_POLL_DELAY": "0.2",
-            **environment,
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory(prefix="canary-sam-") as folder:  # SAM leaves empty folders behind in its TMPDIR
+        done = subprocess.run(  # noqa: S603 - our own SAM CLI
+            [checkout.sam, *arguments],
+            cwd=checkout.root,
+            env={
+                # Without a region SAM CLI refuses to start.
+                "AWS_DEFAULT_REGION": "eu-west-1",
+                **inherited,
+                "NO_PROXY": "127.0.0.1,localhost",
+                # The layers' makefiles find uv here.
+                "PATH": f"{checkout.root / '.venv' / 'bin'}{os.pathsep}{inherited.get('PATH', os.defpath)}",
+                "SAM_CLI_TELEMETRY": "0",
+                "SAM_CLI_POLL_DELAY": "0.2",
+                "TMPDIR": folder,
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
     if done.returncode != 0:
         raise SamFailed(arguments[0], done.stdout.strip())
     return done.stdout

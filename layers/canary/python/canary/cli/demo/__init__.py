@@ -1,0 +1,1 @@
+"""`canary demo`: releases go through the router on an embedded AWS, in five acts, before one's eyes."""
