@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_stepfunctions import SFNClient
 
-#: Only our own account, permissions or network stood in the way; nothing has started.
+#: Only our own account, permissions, network or request stood in the way; nothing has started.
 _REFUSED: Final = DENIED | {
     "TooManyRequestsException",
     "ThrottlingException",
@@ -29,6 +29,9 @@ _REFUSED: Final = DENIED | {
     "SubnetIPAddressLimitReachedException",
     "RequestLimitExceeded",
     "SnapStartTimeoutException",
+    "InvalidRequestContentException",
+    "InvalidExecutionInput",
+    "InvalidName",
 }
 _MISSING: Final = frozenset({"ResourceNotFoundException", "StateMachineDoesNotExist", "StateMachineDeleting"})
 _TOO_LARGE: Final = frozenset({"RequestTooLargeException", "RequestEntityTooLargeException"})
@@ -73,8 +76,7 @@ class StackTargets:
             # The kind of error only: its message may repeat the payload.
             kind = words.get("errorType", "") if isinstance(words, dict) else ""
             return Call(result=CallResult.FAILED, error=f"{function_error} error {str(kind)[:100]}".strip())
-        status: Any = words.get("statusCode") if isinstance(words, dict) else None
-        if isinstance(status, int) and status >= 500:
+        if (status := _status_code(words)) >= 500:
             return Call(result=CallResult.FAILED, answer=words, error=f"statusCode {status}")
         return Call(result=CallResult.ANSWERED, answer=words, transform_id=find_transform_id(words, transform_id))
 
@@ -103,8 +105,14 @@ def _refusal(code: str) -> Call:
     return Call(result=CallResult.FAILED, error=code)
 
 
+def _status_code(words: Any) -> int:
+    """The status of an answer that looks like one for API Gateway, which takes numbers as text too; 0 when it has none."""
+    status = words.get("statusCode") if isinstance(words, dict) else None
+    return int(status) if isinstance(status, int | str) and str(status).isdecimal() else 0
+
+
 def _json(payload: bytes) -> Any:
     try:
-        return json.loads(payload)
+        return json.loads(payload, parse_constant=lambda _: None)  # NaN is not JSON: whom we answer could not read it
     except (ValueError, RecursionError):
         return None
