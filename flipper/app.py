@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -13,6 +13,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from canary import bootstrap
 from canary.flipping.flipper import Flipper
 from canary.meter import Meter
+
+#: No pass is begun with less time than this.
+_LAST_START_MS: Final = 15_000
 
 logger = Logger(service="flipper")
 tracer = Tracer(service="flipper")
@@ -27,10 +30,11 @@ def flipper() -> Flipper:
 
 @tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: Any, context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     """Make a pass for every app, the one that the event speaks of first."""
     try:
-        passes = flipper().run(first=_hinted(event))
+        until = bootstrap.now() + context.get_remaining_time_in_millis() - _LAST_START_MS
+        passes = flipper().run(first=_hinted(event), until=until)
         meter.count("FlipperPass", "")
     finally:
         meter.flush()

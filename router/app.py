@@ -47,6 +47,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except Exception:
         # The edge: what should not have happened goes to the log with its cause, and not to the caller.
         logger.exception("a defect")
+        meter.count("Defect", "")
         answer = Problem(500, "the router failed; what happened is in its log")
         return {"statusCode": 500, "headers": {"Content-Type": _PROBLEM}, "body": json.dumps(answer.body)}
     finally:

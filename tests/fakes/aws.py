@@ -99,8 +99,8 @@ class FakeReleases:
     def lease(self, app: str, owner: str, now: int, until: int) -> bool:
         return self.calls.made("ddb.lease", lambda: self._lease(app, owner, now, until))
 
-    def give_back(self, app: str, owner: str, now: int) -> bool:
-        return self.calls.made("ddb.give_back", lambda: self._give_back(app, owner, now))
+    def give_back(self, app: str, owner: str, now: int, *, done: bool = True) -> bool:
+        return self.calls.made("ddb.give_back", lambda: self._give_back(app, owner, now, done))
 
     def apps(self) -> tuple[str, ...]:
         return self.calls.made("ddb.apps", lambda: tuple(sorted(self.items)))
@@ -157,7 +157,7 @@ class FakeReleases:
         self.leases[app] = (owner, until, False)
         return True
 
-    def _give_back(self, app: str, owner: str, now: int) -> bool:
+    def _give_back(self, app: str, owner: str, now: int, done: bool) -> bool:
         held = self.leases.get(app)
         if held is None or held[0] != owner:
             return True
@@ -165,7 +165,8 @@ class FakeReleases:
             self.leases[app] = (held[0], held[1], False)
             return False
         del self.leases[app]
-        self.last_passes[app] = now
+        if done:
+            self.last_passes[app] = now
         return True
 
 

@@ -6,13 +6,15 @@ import json
 
 import pytest
 
+from canary.domain.app import Version
 from canary.domain.asks import NotPossible
 from canary.domain.audit import Execution, ExecutionStatus, Status
 from canary.domain.call import Call, CallResult
 from canary.domain.release import Gate, ReleaseState, Verb
-from canary.domain.steps import BlankLatest, RestoreLatest
+from canary.domain.steps import BlankLatest, RestoreLatest, WriteParameter
 from canary.errors import Unavailable
 from canary.flipping.execute import execute
+from canary.flipping.flipper import Flipper
 from canary.flipping.observe import observe
 from tests.fakes.aws import answer
 from tests.fakes.scene import APP, Scene, arn, machine
@@ -515,7 +517,7 @@ def test_a_write_during_the_blank_is_put_back_and_becomes_the_next_release():
 
 def test_latest_is_read_again_right_before_it_is_blanked():
     scene = opened()
-    seen = observe(scene.world(), APP, {})
+    seen = observe(scene.world(), APP, {}, [])
     step = BlankLatest(scene.only_release().release, "over")
     scene.write_latest(arn("v3"))
     execute(scene.world(), seen, step)
@@ -524,7 +526,7 @@ def test_latest_is_read_again_right_before_it_is_blanked():
 
 def test_a_restore_does_not_land_on_a_write_that_is_newer_still():
     scene = opened()
-    seen = observe(scene.world(), APP, {})
+    seen = observe(scene.world(), APP, {}, [])
     scene.write_latest(arn("v3"))
     execute(scene.world(), seen, RestoreLatest(arn("v9"), scene.only_release().release, 1, "lost"))
     assert scene.parameter("latest") == arn("v3")
@@ -539,3 +541,174 @@ def test_a_release_passes_only_on_condition_that_nothing_was_claimed_since():
     scene.releases.save = lambda before, after, *, idle=False: steps.append((after.state, idle)) or save(before, after, idle=idle)
     scene.flip()
     assert (ReleaseState.PROMOTING, True) in steps
+
+
+def test_a_blank_by_hand_withdraws_though_it_inherited_our_description():
+    """`put-parameter` without a description may keep the one that was there: ours."""
+    scene = opened()
+    spend(scene, 1)
+    scene.end_workflows(ExecutionStatus.FAILED)
+    scene.flip()
+    ours = scene.parameters.versions[APP, "latest"][-1].description
+    assert ours.endswith(":blank")
+    scene.parameters.put(APP, "latest", arn("v3"), ours)
+    scene.flip()
+    scene.parameters.put(APP, "latest", "NONE", ours)
+    scene.flip()
+    assert scene.parameter("latest") == "NONE"
+    assert [release.state for release in scene.all_releases()] == [ReleaseState.ABORTED, ReleaseState.ABORTED]
+
+
+@pytest.mark.parametrize("stop", [Verb.ABORT, Verb.PAUSE])
+def test_a_resume_does_not_open_the_gate_for_whom_a_stop_was_asked_since(stop):
+    scene = opened()
+    scene.ask(Verb.PAUSE)
+    scene.flip()
+    scene.ask(Verb.RESUME)
+    scene.ask(stop)
+    gates = []
+    save = scene.releases.save
+    scene.releases.save = lambda before, after, *, idle=False: gates.append(after.gate) or save(before, after, idle=idle)
+    scene.flip()
+    assert set(gates) == {Gate.CLOSED}
+
+
+def test_a_start_that_meets_a_new_stop_opens_no_gate():
+    scene = opened()
+    scene.operator().stop(APP, "fire")
+
+    def stop_again(_: int, name: str, when: str) -> None:
+        if name == "ddb.save_app" and when == "after":
+            scene.calls.let_live()
+            scene.operator().stop(APP, "fire again")
+
+    scene.calls.on_call = stop_again
+    scene.operator().start(APP)
+    assert scene.only_release().gate is Gate.CLOSED
+
+
+def promoted() -> Scene:
+    scene = opened()
+    spend(scene)
+    scene.end_workflows()
+    scene.flip()
+    assert scene.only_release().state is ReleaseState.PROMOTED
+    return scene
+
+
+@pytest.mark.parametrize(
+    ("previous", "reason"),
+    [
+        ("arn:aws:lambda:eu-west-1:999999999999:function:transformer-v1:live", "only account"),
+        (arn("gone"), "it does not exist"),
+        (arn("v2"), "previous is the same stack"),
+    ],
+)
+def test_a_rollback_to_what_could_not_serve_is_refused(previous, reason):
+    scene = promoted()
+    scene.stacks.problems[arn("gone")] = "it does not exist"
+    scene.parameters.put(APP, "previous", previous)
+    scene.ask(Verb.ROLLBACK)
+    scene.flip()
+    assert (scene.parameter("current"), scene.only_release().state) == (arn("v2"), ReleaseState.PROMOTED)
+    assert reason in scene.only_release().history[-1].why
+    assert scene.releases.items[APP].quarantine == {}
+
+
+def test_a_rollback_does_not_wait_for_step_functions():
+    scene = promoted()
+    scene.write_latest(arn("v3"))
+    scene.flip()
+    spend(scene, 1)
+    scene.ask(Verb.ABORT)
+    scene.operator().ask(APP, Verb.ROLLBACK, "it is wrong", scene.all_releases()[0].release)
+    scene.calls.down = {"sfn"}
+    (done,) = scene.flip()
+    assert done.result == "failed"
+    assert "cannot be followed" in (done.error or "")
+    assert scene.parameter("current") == arn("v1")
+    assert [release.state for release in scene.all_releases()] == [ReleaseState.ROLLED_BACK, ReleaseState.ABORTED]
+
+
+def test_nothing_waits_for_a_target_that_cannot_be_inspected():
+    scene = Scene()
+    scene.calls.down = {"stack"}
+    scene.write_latest(arn("v2"))
+    (done,) = scene.flip()
+    assert (done.result, scene.only_release().state) == ("failed", ReleaseState.OPENING)
+    scene.write_latest("NONE")
+    scene.flip()
+    assert scene.only_release().state is ReleaseState.ABORTED
+    scene.calls.down = set()
+    scene.write_latest(arn("v2"))
+    scene.flip()
+    assert scene.all_releases()[-1].state is ReleaseState.RUNNING
+
+
+def test_a_value_that_current_could_not_hold_is_rejected_before_any_request():
+    scene = Scene()
+    value = json.dumps({"arn": arn("v2"), "commit": "c" * 2000, "by": "b" * 2000, "tag": "t" * 200})
+    scene.parameters.versions[APP, "latest"] = [Version(value, 1, scene.clock(), "")]
+    scene.flip()
+    assert "4096 at most" in (scene.only_release().reason or "")
+
+
+def test_the_mirror_keeps_what_may_be_called():
+    scene = Scene()
+    scene.flip()
+    scene.parameters.put(APP, "current", arn("v1").replace("transformer-", "payments-"))
+    scene.flip()
+    mirror = scene.releases.items[APP].mirror
+    assert mirror is not None
+    assert mirror.value == arn("v1")
+
+
+def test_a_failed_pass_is_not_recorded_as_the_last_one():
+    scene = opened()
+    scene.calls.down = {"ssm"}
+    before = scene.releases.last_passes[APP]
+    scene.clock.pass_by(HOUR_MS)
+    scene.flip()
+    assert scene.releases.last_passes[APP] == before
+
+
+def test_a_current_that_was_written_late_does_not_land_on_a_newer_one():
+    scene = promoted()
+    seen = observe(scene.world(), APP, {}, [])
+    execute(scene.world(), seen, WriteParameter("current", arn("v9"), "late", over=1))
+    assert scene.parameter("current") == arn("v2")
+
+
+def test_an_ask_whose_answer_was_lost_is_asked_once():
+    scene = opened()
+    save = scene.releases.save
+    lost = []
+
+    def lossy(before, after, *, idle=False):
+        done = save(before, after, idle=idle)
+        return done if lost else bool(lost.append(done))
+
+    scene.releases.save = lossy
+    scene.ask(Verb.PAUSE)
+    assert len(scene.only_release().asks) == 1
+
+
+def test_no_app_is_always_the_last_and_none_is_begun_without_time():
+    scene = Scene()
+    for name in ("alpha", "beta"):
+        scene.parameters.put(name, "current", arn("v1"))
+    begun = set()
+    for _ in range(3):
+        scene.clock.pass_by(60_000)
+        flipper = Flipper(scene.world(), lambda *_, **__: None, owner=f"flipper-{scene.clock()}")
+        passes = flipper.run(until=scene.clock.now + 8)
+        begun.add(passes[0].app)
+        assert len(passes) < 3
+    assert begun == {"alpha", "beta", APP}
+
+
+def test_an_app_that_nobody_knows_is_not_made_by_asking_for_it():
+    scene = Scene()
+    Flipper(scene.world(), lambda *_, **__: None).run(first=["typo"])
+    assert "typo" not in scene.releases.leases
+    assert list(scene.releases.items) == [APP]

@@ -352,3 +352,57 @@ def test_an_app_beyond_the_caches_size_is_still_served():
         scene.parameters.put(f"app-{number}", "current", arn("v1"))
         assert desk._router.known(f"app-{number}").current.tag == "live"
     assert len(desk._router._view._apps) <= 1_000
+
+
+@pytest.mark.parametrize("lost", ["ddb.put_row", "ddb.update_row"])
+def test_a_run_of_current_is_never_taken_for_latests(lost):
+    """Where both share a state machine, current's run under latest's name would pass for latest's success."""
+    shared = "arn:aws:states:eu-west-1:123456789012:stateMachine:transformer-shared"
+    scene = Scene()
+    scene.parameters.put(APP, "current", f"{shared}:1")
+    scene.write_latest(f"{shared}:2")
+    scene.flip()
+    if lost == "ddb.update_row":
+        scene.stacks.behaviour[f"{shared}:2"] = failed(CallResult.FAILED)
+
+    def lose(_: int, name: str, when: str) -> None:
+        if name == lost and when == "after":
+            raise Unavailable("DynamoDB", "ReadTimeout", "it is done, and the answer is lost")
+        if name == lost == "ddb.update_row":
+            raise Unavailable("DynamoDB", "ReadTimeout", "it is not done")
+
+    scene.calls.on_call = lose
+    desk = scene.desk()
+    replies = [scene.send(desk) for _ in range(2)]
+    scene.calls.let_live()
+    assert {reply.body["routed_to"] for reply in replies} == {"current"}
+    scene.end_workflows()
+    scene.flip()
+    scene.flip()
+    assert scene.parameter("current") == f"{shared}:1"
+    assert scene.only_release().tally.succeeded == 0
+
+
+def test_a_failure_of_aws_itself_says_nothing_about_the_stack_and_is_unknown():
+    scene = on_trial()
+    scene.stacks.behaviour[arn("v2")] = failed(CallResult.UNCLEAR, "ServiceException")
+    assert scene.send().body["fell_back"] is True
+    (row,) = scene.rows()
+    assert (row.status, row.unstarted) == (Status.LOST, False)
+    scene.flip()
+    assert scene.only_release().state is ReleaseState.HELD
+
+
+def test_an_answer_without_the_execution_that_the_plan_says_it_names_is_not_a_success():
+    scene = on_trial(plan={"stages": [{"quota": 2}], "transform_id": "job.arn"})
+    scene.stacks.behaviour[arn("v2")] = Call(result=CallResult.ANSWERED, answer={"rows": 7}, untraced=True)
+    assert scene.send().body["routed_to"] == "latest"
+    (row,) = scene.rows()
+    assert row.status is Status.LOST
+
+
+def test_a_release_with_too_little_time_left_is_not_even_claimed():
+    scene = on_trial()
+    hurried = Request(app=APP, body=b"{}", deadline=scene.clock.now + 12_000)
+    assert scene.desk().take(hurried, "key-id", None).body["routed_to"] == "current"
+    assert scene.only_release().claimed == 0

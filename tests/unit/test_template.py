@@ -190,10 +190,15 @@ class TestContract:
         ("path", "method", "operation"), OPERATIONS, ids=lambda value: value if isinstance(value, str) else ""
     )
     def test_an_operation_needs_the_key_and_reaches_the_routers_alias(self, path, method, operation):
-        assert operation.get("security", CONTRACT["security"]) == [{"api_key": []}]
+        assert operation.get("security") == [{"api_key": []}], "API Gateway does not heed what stands at the root"
         integration = operation["x-amazon-apigateway-integration"]
         assert "${RouterFunctionAliaslive}" in integration["uri"]["Fn::Sub"]
         assert integration["timeoutInMillis"] / 1000 >= RESOURCES["RouterFunction"]["Properties"]["Timeout"]
+
+    def test_nothing_but_schemas_is_referred_to_since_api_gateway_imports_nothing_else(self):
+        text = (ROOT / "openapi.yaml").read_text()
+        assert set(re.findall(r'\$ref: "(#/components/\w+)/', text)) == {"#/components/schemas"}
+        assert not re.search(r"[:-] [&*]\w", text), "an included file may not be read with YAML anchors"
 
     @pytest.mark.parametrize("response", CONTRACT["x-amazon-apigateway-gateway-responses"])
     def test_what_api_gateway_refuses_reads_like_what_the_router_refuses(self, response):

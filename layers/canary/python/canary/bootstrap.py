@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from canary.aws.audit import AuditTable
-from canary.aws.clients import invoking, patient, quick, starting
+from canary.aws.clients import invoking, once, patient, quick, starting
 from canary.aws.executions import StackInventory, StepFunctions
 from canary.aws.flipper_function import FlipperFunction
 from canary.aws.installation import caller, described
@@ -78,7 +78,7 @@ def world(settings: FlipperSettings, meter: Meter) -> World:
     states = patient("stepfunctions")
     table = ReleaseTable(dynamodb, here.releases_table, here.region)
     return World(
-        parameters=ParameterStore(patient("ssm"), here.prefix),
+        parameters=ParameterStore(patient("ssm"), here.prefix, once("ssm")),
         releases=table,
         apps=table,
         audit=AuditTable(dynamodb, here.audit_table, here.region),

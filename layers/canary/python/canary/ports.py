@@ -68,8 +68,8 @@ class Apps(Protocol):
     def lease(self, app: str, owner: str, now: int, until: int) -> bool:
         """Take the app's lease; False when somebody holds it, who is then left word to look again."""
 
-    def give_back(self, app: str, owner: str, now: int) -> bool:
-        """End the lease, and record that a pass was made; False (and it goes on) when somebody asked for another look."""
+    def give_back(self, app: str, owner: str, now: int, *, done: bool = True) -> bool:
+        """End the lease, and record a pass that was ``done``; False (and it goes on) when somebody asked for another look."""
 
     def apps(self) -> tuple[str, ...]:
         """Name all apps that have an item."""

@@ -28,6 +28,11 @@ def patient(service: Any) -> Any:
     return boto3.client(service, config=_PATIENT)
 
 
+def once(service: Any) -> Any:
+    """A client for writes that must not be sent twice."""
+    return boto3.client(service, config=_PATIENT.merge(Config(retries={"mode": "standard", "total_max_attempts": 1})))
+
+
 def invoking(timeout_ms: int) -> LambdaClient:
     """A Lambda client that waits so long for an answer, and never repeats an Invoke: that would be a second run."""
     client: LambdaClient = _with_timeout("lambda", _steps(timeout_ms), 1)

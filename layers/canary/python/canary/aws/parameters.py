@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from canary.aws.faults import translated
 from canary.domain.app import Parameter, Version
-from canary.domain.target import APP_NAME
+from canary.domain.target import APP_NAME, MOST_CHARACTERS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,15 +15,18 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 _SERVICE: Final = "SSM"
-#: SSM refuses longer values, and empty ones; emulators take both.
-MOST_CHARACTERS: Final = 4096
 
 
 class ParameterStore:
-    """The parameters of all apps."""
+    """The parameters of all apps.
 
-    def __init__(self, client: SSMClient, prefix: str) -> None:
+    ``writer``, where there is one, writes them, and must not retry: a blank that is sent again, its first answer lost, could
+    land on a tagger's write and pass for a withdrawal. The flipper's next look does what was not done.
+    """
+
+    def __init__(self, client: SSMClient, prefix: str, writer: SSMClient | None = None) -> None:
         self._client = client
+        self._writer = writer or client
         self._prefix = prefix
 
     def read(self, app: str, *names: str) -> Mapping[str, Parameter]:
@@ -42,7 +45,7 @@ class ParameterStore:
         if not 0 < len(value) <= MOST_CHARACTERS:
             raise ValueError(f"{self.name(app, name)}: a value has 1 to {MOST_CHARACTERS} characters, not {len(value)}")
         with translated(_SERVICE):
-            answer = self._client.put_parameter(
+            answer = self._writer.put_parameter(
                 Name=self.name(app, name), Value=value, Type="String", Overwrite=True, Description=description
             )
         return int(answer["Version"])

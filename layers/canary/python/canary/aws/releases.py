@@ -13,11 +13,14 @@ from canary.aws.tables import APP_ITEM, AppItem, ReleaseItem, bound
 from canary.domain.app import App
 from canary.domain.claim import Claimed
 from canary.domain.release import Gate, Release, timestamp
+from canary.errors import Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _SERVICE = "DynamoDB"
+#: What reading an item raises that another version of the code has written, or somebody's hand: the router then does without.
+_NOT_UNDERSTOOD = (ValueError, KeyError, TypeError, AttributeError)
 
 
 class ReleaseTable:
@@ -36,7 +39,7 @@ class ReleaseTable:
     def release(self, app: str, release: str) -> Release | None:
         """Read a release."""
         item = self._get(app, release)
-        return release_of(self._releases.from_raw_data(item)) if item else None
+        return self._understood(item) if item else None
 
     def claim(self, app: str, release: str, request_id: str, now: int) -> Claimed:
         """Take a slot: one conditional write, safe to repeat, since the id that it leaves in ``open`` tells an earlier try."""
@@ -73,7 +76,12 @@ class ReleaseTable:
     def app(self, app: str) -> App | None:
         """Read an app's item."""
         item = self._get(app, APP_ITEM)
-        return app_of(self._apps.from_raw_data(item)) if item and "rev" in item else None
+        if not item or "rev" not in item:
+            return None
+        try:
+            return app_of(self._apps.from_raw_data(item))
+        except _NOT_UNDERSTOOD as error:
+            raise Unavailable(_SERVICE, "Unreadable", f"the item of {app!r} cannot be understood: {error!r}") from error
 
     def save_app(self, before: App, after: App) -> bool:
         """Write the difference, on condition that the item is as it was read; False when it is not."""
@@ -99,12 +107,13 @@ class ReleaseTable:
             return False
         return self._write(taken) is None  # they went just now
 
-    def give_back(self, app: str, owner: str, now: int) -> bool:
-        """End the lease, if it is still ours, and record that a pass was made; False when somebody asked for another look."""
+    def give_back(self, app: str, owner: str, now: int, *, done: bool = True) -> bool:
+        """End the lease, if it is still ours, and record a pass that was ``done``; False when another look was asked for."""
         model = self._apps
         item = model(app, APP_ITEM)
         mine = model.lease_owner == owner
-        end: list[Action] = [model.lease_owner.remove(), model.lease_until.remove(), model.last_pass.set(timestamp(now))]
+        end: list[Action] = [model.lease_owner.remove(), model.lease_until.remove()]
+        end += [model.last_pass.set(timestamp(now))] if done else []
         ended = item.get_update_kwargs_from_instance(actions=end, condition=mine & model.lease_again.does_not_exist())
         if self._write(ended) is None:
             return True
@@ -131,9 +140,16 @@ class ReleaseTable:
                 ExpressionAttributeNames={"#r": "release"},
                 ExpressionAttributeValues={":app": {"S": app}, ":item": {"S": APP_ITEM}},
                 ScanIndexForward=False,
-                PaginationConfig={"MaxItems": most},
+                PaginationConfig={"MaxItems": most, "PageSize": most},
             )
-            return tuple(release_of(self._releases.from_raw_data(item)) for page in pages for item in page["Items"])
+            return tuple(self._understood(item) for page in pages for item in page["Items"])
+
+    def _understood(self, item: dict[str, Any]) -> Release:
+        try:
+            return release_of(self._releases.from_raw_data(item))
+        except _NOT_UNDERSTOOD as error:
+            name = item.get("release", {}).get("S")
+            raise Unavailable(_SERVICE, "Unreadable", f"release {name} cannot be understood: {error!r}") from error
 
     def _first(self, app: App) -> dict[str, Any]:
         """Give the item, which the lease has made already, its content."""

@@ -28,12 +28,19 @@ _REFUSED: Final = DENIED | {
     "ENILimitReachedException",
     "SubnetIPAddressLimitReachedException",
     "RequestLimitExceeded",
+    "KMSThrottlingException",
+    "ResourceConflictException",
+    "SnapStartNotReadyException",
     "SnapStartTimeoutException",
     "InvalidRequestContentException",
     "InvalidExecutionInput",
     "InvalidName",
 }
 _MISSING: Final = frozenset({"ResourceNotFoundException", "StateMachineDoesNotExist", "StateMachineDeleting"})
+#: AWS itself failed.
+_UNCLEAR: Final = frozenset(
+    {"ServiceException", "InternalFailure", "InternalServerException", "InternalServerError", "ServiceUnavailable"}
+)
 _TOO_LARGE: Final = frozenset({"RequestTooLargeException", "RequestEntityTooLargeException"})
 
 
@@ -78,7 +85,9 @@ class StackTargets:
             return Call(result=CallResult.FAILED, error=f"{function_error} error {str(kind)[:100]}".strip())
         if (status := _status_code(words)) >= 500:
             return Call(result=CallResult.FAILED, answer=words, error=f"statusCode {status}")
-        return Call(result=CallResult.ANSWERED, answer=words, transform_id=find_transform_id(words, transform_id))
+        found = find_transform_id(words, transform_id)
+        untraced = found is None and transform_id is not None
+        return Call(result=CallResult.ANSWERED, answer=words, transform_id=found, untraced=untraced)
 
     def _start(self, target: Target, body: bytes, request_id: str, timeout_ms: int) -> Call:
         try:
@@ -102,6 +111,8 @@ def _refusal(code: str) -> Call:
         return Call(result=CallResult.TOO_LARGE, error=code)
     if code in _REFUSED:
         return Call(result=CallResult.REFUSED, error=code)
+    if code in _UNCLEAR:
+        return Call(result=CallResult.UNCLEAR, error=code)
     return Call(result=CallResult.FAILED, error=code)
 
 

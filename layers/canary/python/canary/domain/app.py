@@ -97,7 +97,8 @@ class Seen:
 
     ``releases`` holds the items of the followed releases, the last promoted one and the one that ``latest`` names, where
     they exist. ``history`` is read only while the version of latest is unchecked, ``inspection`` only for an opening release.
-    ``unreadable`` says, for a release, why the outcome of some of its requests cannot be read.
+    ``current_refused`` says why current must not be called, ``previous_problem`` (read for a rollback) why previous could not
+    serve. ``unreadable`` says, for a release, why the outcome of some of its requests cannot be read.
     """
 
     app: App
@@ -108,3 +109,10 @@ class Seen:
     history: tuple[Version, ...] = ()
     inspection: Inspection | None = None
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    current_refused: str | None = None
+    previous_problem: str | None = None
+
+    @property
+    def serving(self) -> Pointer | None:
+        """What current names, if it may be called."""
+        return self.current.pointer if self.current is not None and self.current_refused is None else None

@@ -12,6 +12,8 @@ from canary.domain.release import ON_TRIAL, Ask, Flip, Gate, Release, ReleaseSta
 from canary.domain.steps import SaveRelease, Step
 
 _S = ReleaseState
+#: Verbs that close the gate at once; nothing that was asked before them opens it again.
+_STOPPING = frozenset({Verb.PAUSE, Verb.ABORT})
 
 
 class NotPossible(Exception):
@@ -63,7 +65,7 @@ def _resume(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -> 
     if seen.app.stopped:
         return _refuse(release, rest, ask, "all gates are stopped: `canary start-all` first", now)
     changes = {
-        "gate": Gate.OPEN,
+        "gate": Gate.CLOSED if any(later.verb in _STOPPING for later in rest.asks) else Gate.OPEN,
         "granted": release.granted + release.tally.lost - release.lost_forgiven,
         "lost_forgiven": release.tally.lost,
         "refunds_forgiven": release.tally.refunded,
@@ -75,7 +77,7 @@ def _resume(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -> 
 
 def _promote(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -> Step:
     verdict = judge.judge(release, now, bake=False)
-    unknown = judge.missing(release) or ("current is missing" if seen.current is None else None)
+    unknown = judge.missing(release) or ("current is missing or must not be called" if seen.serving is None else None)
     if verdict.judgement is not Judgement.PASS or unknown:
         return _refuse(release, rest, ask, f"promotion needs proof: {unknown or verdict.reason}", now)
     return _asked(release, advance(rest, seen, now, f"{verdict.reason}; {_why(ask)}", ask.who))
@@ -93,6 +95,10 @@ def _rollback(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -
         return _refuse(release, rest, ask, "current is not this release's stack any more", now)
     if previous is None or previous.pointer is None:
         return _refuse(release, rest, ask, "there is no previous stack", now)
+    if previous.pointer.target.arn == release.target:
+        return _refuse(release, rest, ask, "previous is the same stack", now)
+    if seen.previous_problem:
+        return _refuse(release, rest, ask, f"previous cannot serve: {seen.previous_problem}", now)
     flip = Flip(current.value, current.version, previous.value)
     return save(release, rest.moved(_S.ROLLING_BACK, now=now, why=_why(ask), who=ask.who, flip=flip))
 
@@ -104,7 +110,7 @@ def asked(release: Release, ask: Ask) -> Release:
     """
     if why := _impossible(release, ask.verb):
         raise NotPossible(why)
-    gate = Gate.CLOSED if ask.verb in {Verb.PAUSE, Verb.ABORT} else release.gate
+    gate = Gate.CLOSED if ask.verb in _STOPPING else release.gate
     return replace(release, asks=(*release.asks, ask), gate=gate)
 
 
@@ -115,6 +121,8 @@ def _impossible(release: Release, verb: Verb) -> str | None:
         return f"release {release.release} is {release.state}: only a promoted one can be rolled back"
     if release.state in ON_TRIAL or (release.state is _S.OPENING and verb is Verb.ABORT):
         return None
-    if release.state in {_S.PROMOTING, _S.WATCHING, _S.PROMOTED}:
+    if release.state in {_S.PROMOTING, _S.WATCHING}:
+        return f"release {release.release} is {release.state} just now: once it is PROMOTED, `canary rollback {release.app}`"
+    if release.state is _S.PROMOTED:
         return f"release {release.release} is {release.state}: use `canary rollback {release.app}` to take it back"
     return f"release {release.release} is {release.state}: there is nothing to {verb}"

@@ -43,12 +43,14 @@ def next_flip_step(release: Release, seen: Seen) -> Step | None:
     moves on, so that it is on record that current was written; whatever happens to current later is a new story.
     """
     flip = _of(release)
+    if seen.serving is not None and seen.serving.target.arn == release.target:
+        return None  # somebody had made it current already, in other words perhaps
     if not _flipped(flip, seen):
         if seen.previous is None or seen.previous.value != flip.before:
             return WriteParameter(
                 "previous", flip.before, f"{release.release} is being promoted: what was current becomes previous"
             )
-        return WriteParameter("current", flip.after, f"{release.tag} becomes current")
+        return WriteParameter("current", flip.after, f"{release.tag} becomes current", over=flip.version)
     return None
 
 
@@ -60,7 +62,7 @@ def next_rollback_step(release: Release, seen: Seen, now: int) -> Step | None:
     """
     if release.flip is not None:
         if not _flipped(release.flip, seen):
-            return WriteParameter("current", release.flip.after, f"{release.tag} is taken back")
+            return WriteParameter("current", release.flip.after, f"{release.tag} is taken back", over=release.flip.version)
         written = release.noted("current restored", now=now, why="the previous stack is current again", flip=None)
         return SaveRelease(release, written, "current is restored")
     if seen.previous is not None and not is_blank(seen.previous.value):
@@ -69,9 +71,9 @@ def next_rollback_step(release: Release, seen: Seen, now: int) -> Step | None:
 
 
 def mirror_step(seen: Seen) -> Step | None:
-    """Keep the mirror equal to ``current`` wherever current names a target."""
+    """Keep the mirror equal to ``current`` wherever current names a target that may be called."""
     current = seen.current
-    if current is None or current.pointer is None:
+    if current is None or seen.serving is None:
         return None
     mirror = Mirror(current.value, current.version)
     if seen.app.mirror == mirror:
@@ -115,7 +117,8 @@ def swallowed(history: Sequence[Version]) -> Swallowed | None:
 
     A blank of ours is meant for the version that opened its release, a restore for the blank before it: whatever of others
     lies in between was swallowed, and the newest of it is the one that counts. Words alone do not make a version ours: a
-    tagger's write may have inherited the description, so a blank must be blank and a restore must repeat what it restores.
+    tagger's write may have inherited the description, so a blank must be blank, a restore must repeat what it restores, and
+    neither follows directly on what it would have inherited its words from.
     """
     ordered = sorted(history, key=lambda version: version.version)
     if not ordered or (mine := _ours(ordered, len(ordered) - 1)) is None:
@@ -148,13 +151,14 @@ def _ours(ordered: Sequence[Version], index: int) -> tuple[str, Mark] | None:
     if match is None:
         return None
     mark = Mark(match["what"])
+    before = ordered[index - 1] if index else None
+    first = before is None or before.description != version.description or is_blank(before.value)
     if mark is Mark.BLANK:
-        return (match["release"], mark) if is_blank(version.value) else None
+        return (match["release"], mark) if is_blank(version.value) and first else None
     repeated = any(
         release_key(old.version, old.value, old.modified_at) == match["release"] and old.value == version.value
         for old in ordered[:index]
     )
-    first = index == 0 or ordered[index - 1].description != version.description or is_blank(ordered[index - 1].value)
     return (match["release"], mark) if repeated and first else None
 
 

@@ -14,7 +14,7 @@ from canary.domain.changes import overtaken, save
 from canary.domain.plan import InvalidPlan, parse_plan
 from canary.domain.release import Gate, NoticeKind, Release, ReleaseState
 from canary.domain.steps import Announce, BlankLatest, CreateRelease, RestoreLatest, SaveApp, Step
-from canary.domain.target import InvalidTarget, is_blank, parse_pointer, shorten
+from canary.domain.target import MOST_CHARACTERS, InvalidTarget, is_blank, parse_pointer, shorten
 from canary.domain.trial import on_trial
 
 _S = ReleaseState
@@ -35,7 +35,7 @@ def decide(seen: Seen, now: int) -> Step | None:
 
 def _restore(seen: Seen) -> Step | None:
     lost = flip.swallowed(seen.history)
-    if lost is None or seen.latest is None:
+    if lost is None or seen.latest is None or not _history_is_whole(seen):
         return None
     return RestoreLatest(lost.value, lost.release, seen.latest.version, "a write of ours landed on a newer release: put it back")
 
@@ -104,9 +104,11 @@ def _opening(release: Release, seen: Seen, now: int) -> Step | None:
 def _objection(release: Release, seen: Seen) -> str | None:
     if seen.inspection is None or seen.inspection.problem:
         return seen.inspection.problem if seen.inspection else None
-    if seen.current is None or seen.current.pointer is None:
+    if len(release.value) > MOST_CHARACTERS:
+        return f"its value has {len(release.value)} characters, and current could not hold it: {MOST_CHARACTERS} at most"
+    if seen.serving is None:
         return f"there is no valid current stack: set {release.app}/current first (canary init)"
-    if seen.current.pointer.target.arn == release.target:
+    if seen.serving.target.arn == release.target:
         return "it is the current stack already"
     if entry := seen.app.quarantine.get(release.target):
         return (
@@ -211,7 +213,7 @@ def _created(key: str, latest: Parameter, seen: Seen, now: int) -> Release:
 def _check_off(seen: Seen) -> Step | None:
     """Remember that this version of ``latest`` swallowed nothing, so that its history is not read again."""
     latest = seen.latest
-    if latest is None or latest.version == seen.app.checked:
+    if latest is None or latest.version == seen.app.checked or not _history_is_whole(seen):
         return None
     if not is_blank(latest.value) and flip.latest_key(seen) not in seen.releases:
         return None
@@ -224,6 +226,11 @@ def _announce(seen: Seen) -> Step | None:
         if release.notices:
             return Announce(release, release.notices[0], f"tell the world: {release.notices[0].kind}")
     return None
+
+
+def _history_is_whole(seen: Seen) -> bool:
+    """Whether the history that was read ends with the latest that was read: either may be stale."""
+    return bool(seen.history) and seen.latest is not None and seen.history[-1].version == seen.latest.version
 
 
 def _let_go(seen: Seen) -> Step | None:

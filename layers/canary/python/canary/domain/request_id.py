@@ -28,6 +28,12 @@ def new_request_id(now: int, randomness: int, release: str | None = None, key: s
     return "".join(digits) + (f"-r{release}" if release else "") + (f"-k{key}" if key else "")
 
 
+def without_release(request_id: str) -> str:
+    """The same id, as if latest had never been meant."""
+    place = record_of(request_id)
+    return request_id.replace(f"-r{place.release}", "") if place and place.release else request_id
+
+
 def record_of(request_id: str) -> Record | None:
     """Read where a request's record is; None when this is no request id of ours."""
     match = _SHAPE.fullmatch(request_id)

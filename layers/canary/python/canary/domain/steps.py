@@ -39,11 +39,12 @@ class SaveApp:
 
 @dataclass(frozen=True, slots=True)
 class WriteParameter:
-    """Write ``current`` or ``previous``."""
+    """Write ``current`` or ``previous``; with ``over`` only if the parameter is still at that version."""
 
     name: str
     value: str
     why: str
+    over: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ from typing import Final
 BLANK: Final = "NONE"
 _BLANKS: Final = frozenset({"", "-", BLANK})
 
+#: A standard parameter holds no more; a promotion copies latest's value to current as it stands.
+MOST_CHARACTERS: Final = 4096
+
 APP_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 _LAMBDA = re.compile(

@@ -23,14 +23,14 @@ def on_trial(release: Release, seen: Seen, now: int) -> Step | None:
     if verdict.judgement is Judgement.FAIL:
         return abort(release, verdict.reason, now, verdict=str(verdict))
     running = release.state is _S.RUNNING
-    no_current = seen.current is None or seen.current.pointer is None
+    no_current = seen.serving is None
     if running and release.gate is Gate.OPEN and verdict.judgement is Judgement.PASS and not no_current:
         return advance(release, seen, now, verdict.reason)
     if now >= release.opened_at + release.plan.deadline_ms:
         why = f"not decided within its deadline of {judge.duration(release.plan.deadline_ms)}: {verdict.reason}"
         return abort(release, why, now, verdict=str(verdict))
     obstacle = judge.missing(release) or seen.unreadable.get(release.release)
-    obstacle = obstacle or ("current is missing or names no target" if no_current else None)
+    obstacle = obstacle or ("current is missing or names no target that may be called" if no_current else None)
     if running and obstacle:
         held = release.moved(_S.HELD, now=now, why=obstacle, gate=Gate.CLOSED, verdict=str(verdict))
         text = f"{release.tag} is held: {obstacle}. Next: `canary resume {release.app}` or `canary abort {release.app}`"

@@ -40,8 +40,9 @@ def execute(world: World, seen: Seen, step: Step) -> None:
             world.releases.save(before, after, idle=idle)
         case SaveApp(after=after):
             world.apps.save_app(seen.app, after)
-        case WriteParameter(name, value):
-            world.parameters.write(app, name, value)
+        case WriteParameter(name, value, over=over):
+            if over is None or _version(world, app, name) == over:
+                world.parameters.write(app, name, value)
         case BlankLatest(release=name):
             _blank(world, app, name)
         case RestoreLatest():
@@ -51,6 +52,12 @@ def execute(world: World, seen: Seen, step: Step) -> None:
             if metric := _METRICS.get(notice.kind):
                 world.count(metric, app, 1)
             world.releases.save(release, replace(release, notices=release.notices[1:]))
+
+
+def _version(world: World, app: str, name: str) -> int | None:
+    """Read a parameter's version right before it is written: a late write of a pass that was overtaken must not land."""
+    found = world.parameters.read(app, name).get(name)
+    return found.version if found else None
 
 
 def _blank(world: World, app: str, release: str) -> None:

@@ -50,11 +50,22 @@ class Flipper:
         self._log = log
         self._owner = owner or uuid.uuid4().hex
 
-    def run(self, first: Iterable[str] = ()) -> list[Pass]:
-        """Make a pass for every app, ``first`` ones first. An app whose pass fails does not stop the others."""
+    def run(self, first: Iterable[str] = (), until: int | None = None) -> list[Pass]:
+        """Make a pass for every app, ``first`` ones first. An app whose pass fails does not stop the others.
+
+        After ``until`` (milliseconds) no further pass is begun. Where the round begins changes with the minute, so that no app
+        is always the last one.
+        """
         world = self._world
-        names = dict.fromkeys((*first, *self._names()))
-        passes = [self._guarded(app) for app in names]
+        names = self._names()
+        turn = world.clock() // 60_000 % len(names) if names else 0
+        hinted = [app for app in first if app in names]
+        passes: list[Pass] = []
+        for app in dict.fromkeys((*hinted, *names[turn:], *names[:turn])):
+            if until is not None and world.clock() >= until:
+                self._log("no time is left for the other apps; the next pass begins with others", passed=len(passes))
+                break
+            passes.append(self._guarded(app))
         for done in passes:
             if done.result == "done":  # of the others nothing new is known, and no news leaves the alarm as it is
                 world.count("ReleaseHeld", done.app, done.held)
@@ -88,37 +99,46 @@ class Flipper:
         now = world.clock()
         if not world.apps.lease(app, self._owner, now, now + LEASE_MS):
             return Pass(app, "busy")
-        given_back = False
+        given_back, result = False, "failed"
         try:
             done = self._work(app)
             for _ in range(_MOST_LOOKS):
-                if given_back := self._give_back(app):
+                result = done.result
+                if given_back := self._give_back(app, result):
                     break
                 done = self._work(app)  # what woke the others may have come after our look
             return done
         finally:
             while not given_back:
-                given_back = self._give_back(app)
+                given_back = self._give_back(app, result)
 
-    def _give_back(self, app: str) -> bool:
-        return self._world.apps.give_back(app, self._owner, self._world.clock())
+    def _give_back(self, app: str, result: str) -> bool:
+        return self._world.apps.give_back(app, self._owner, self._world.clock(), done=result == "done")
 
     def _work(self, app: str) -> Pass:
         world = self._world
         unreadable: dict[str, str] = {}
-        seen = observe(world, app, unreadable)
+        troubles: list[str] = []
+        seen = observe(world, app, unreadable, troubles)
         for name in seen.app.followed:
-            if (release := seen.releases.get(name)) is not None and (why := follow(world, release)):
-                unreadable[name] = why
+            release = seen.releases.get(name)
+            try:
+                if release is not None and (why := follow(world, release)):
+                    unreadable[name] = why
+            except Unavailable as error:  # a rollback must not wait for Step Functions
+                troubles.append(f"the requests of release {name} cannot be followed: {error}")
         steps = 0
         while steps < _MOST_STEPS:
-            seen = observe(world, app, unreadable)
+            seen = observe(world, app, unreadable, troubles)
             step = decide(seen, world.clock())
             if step is None:
                 break
             self._tell(app, step)
             execute(world, seen, step)
             steps += 1
+        if troubles:
+            self._log("the pass could not see everything", app=app, error=troubles[0])
+            return Pass(app, "failed", steps, _held(seen), troubles[0])
         return Pass(app, "done", steps, held=_held(seen))
 
     def _tell(self, app: str, step: Step) -> None:

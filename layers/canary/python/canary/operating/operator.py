@@ -67,15 +67,22 @@ class Operator:
             raise NotPossible(f"there is no app {app!r} (it has no `current`): set it up with `canary init {app} --arn …`")
         version = self._parameters.write(app, "latest", value)
         written = self._parameters.read(app, "latest")["latest"]
-        if written.version != version:
-            raise Contended(f"latest of {app!r} was written by somebody else at the same moment: see `canary releases {app}`")
-        return release_key(written.version, written.value, written.modified_at)
+        if written.version == version:
+            return release_key(version, written.value, written.modified_at)
+        # The read is stale, or somebody has written since: ours is in the history.
+        mine = next((each for each in self._parameters.history(app) if each.version == version), None)
+        if mine is None:
+            raise Contended(f"latest of {app!r} is written, but not to be read yet: see `canary releases {app}`")
+        return release_key(version, mine.value, mine.modified_at)
 
     def ask(self, app: str, verb: Verb, why: str, release: str | None = None) -> Release:
         """Ask for a verb; return the release as it was asked. Raises `NotPossible`, `Contended`."""
+        ask = Ask(verb, self.who, why, self._clock())
         for _ in range(_TRIES):
             before = self.addressed(app, verb, release)
-            after = asked(before, Ask(verb, self.who, why, self._clock()))
+            if ask in before.asks:  # an earlier try had landed, and only its answer was lost
+                return before
+            after = asked(before, ask)
             if self._releases.save(before, after):
                 return after
         raise Contended(f"a release of {app!r} keeps changing: try again")
@@ -172,6 +179,8 @@ class Operator:
             if before is None or before.ended:
                 return
             if gate is Gate.OPEN and (before.gate is gate or before.state is not ReleaseState.RUNNING or before.asks):
+                return
+            if gate is Gate.OPEN and self._app(app).stopped:  # stopped again since: whoever stops writes the app first
                 return
             # A gate that is closed already is closed again: a flipper that is about to open it, not having seen the switch, then
             # finds the release changed and looks anew.

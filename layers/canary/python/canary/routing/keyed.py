@@ -9,7 +9,7 @@ from typing import Any
 
 from canary.domain.audit import IN_FLIGHT, ExecutionStatus, Row, Status
 from canary.domain.keyed import Answer, KeyRecord, KeyState, Repeat, judge_repeat, key_digest
-from canary.domain.request_id import record_of
+from canary.domain.request_id import record_of, without_release
 from canary.domain.target import is_execution
 from canary.errors import Unavailable
 from canary.ports import Audit, Executions, Keys
@@ -112,7 +112,7 @@ class Desk:
         try:
             record = self._keys.get(place.key) if place and place.key else None
             row = self._row(app, request_id)
-            if record is not None and (record.app, record.request_id) != (app, request_id):
+            if record is not None and (record.app != app or request_id not in _ids(record)):
                 record = None
             if row is None and record is None:
                 detail = (
@@ -149,6 +149,11 @@ class Desk:
         except Unavailable:
             # The work is done and the upstream gets its answer; an error here would only make it ask again.
             self._router.count("Degraded", record.app)
+
+
+def _ids(record: KeyRecord) -> set[str]:
+    """The id that the key was taken under, and the one that it was answered with: latest's may have been given up."""
+    return {record.request_id, without_release(record.request_id)}
 
 
 def _in_progress(found: KeyRecord) -> Problem:

@@ -12,7 +12,7 @@ from canary.domain.call import NOT_THE_STACKS_FAULT, UNSTARTED, Call, CallResult
 from canary.domain.claim import Claimed
 from canary.domain.plan import Fallback
 from canary.domain.release import Gate, Release, ReleaseState
-from canary.domain.request_id import new_request_id
+from canary.domain.request_id import new_request_id, without_release
 from canary.domain.target import Pointer, TargetKind, is_execution, state_machine_of
 from canary.errors import Unavailable
 from canary.ports import Audit, Slots, Targets
@@ -116,6 +116,8 @@ class Router:
         request = turn.request
         if len(request.body) > _MOST_BYTES[latest.target.kind]:
             return replace(turn, because="too large for latest")
+        if not self._has_time(request, release):
+            return replace(turn, because="too little time is left for latest")
         claimed_at = self._clock()
         row = _claimed_row(turn, release, latest, claimed_at)
         try:
@@ -126,29 +128,35 @@ class Router:
             there = self._audit.put(row)
         except Unavailable as error:
             self.count("Degraded", request.app)
-            return replace(turn, because=f"nothing goes to latest off the record: {error}")
+            return _under_another_id(replace(turn, because=f"nothing goes to latest off the record: {error}"))
         if there is not None and (there.status, there.claimed_at) != (Status.CLAIMED, claimed_at):
             return replace(turn, because="the flipper has given up this claim already")
-        return self._after_latest(turn, release, latest, row, self._call_latest(turn, release, latest))
+        started_at = self._clock()
+        call = self._call_latest(turn, release, latest)
+        return self._after_latest(turn, release, latest, row, call, _outcome(call, started_at, self._clock()))
 
     def _call_latest(self, turn: _Turn, release: Release, latest: Pointer) -> Call:
-        """Call latest, if there is time for it: a stack is not to be judged by what is left of a slow request."""
-        timeout_ms = release.plan.latest_timeout_ms
-        if turn.request.deadline - self._clock() < timeout_ms + _CURRENTS_SHARE_MS + _RESERVE_MS:
+        """Call latest, if there still is time: a stack is not to be judged by what is left of a slow request."""
+        if not self._has_time(turn.request, release):
             return Call(result=CallResult.REFUSED, error="OutOfTime: too little of the request's time was left for latest")
-        return self._targets.call(
-            latest.target, turn.request.body, turn.request_id, release.release, timeout_ms, release.plan.transform_id
-        )
+        timeout_ms, expression = release.plan.latest_timeout_ms, release.plan.transform_id
+        return self._targets.call(latest.target, turn.request.body, turn.request_id, release.release, timeout_ms, expression)
 
-    def _after_latest(self, turn: _Turn, release: Release, latest: Pointer, row: Row, call: Call) -> Reply | _Turn:
+    def _has_time(self, request: Request, release: Release) -> bool:
+        return request.deadline - self._clock() >= release.plan.latest_timeout_ms + _CURRENTS_SHARE_MS + _RESERVE_MS
+
+    def _after_latest(
+        self, turn: _Turn, release: Release, latest: Pointer, row: Row, call: Call, outcome: RowUpdate
+    ) -> Reply | _Turn:
         app = turn.request.app
         answered = call.result is CallResult.ANSWERED
         falls_back = not answered and (release.plan.fallback is Fallback.ALWAYS or call.result in UNSTARTED)
         try:
-            self._audit.update(row, replace(_outcome(call, self._clock()), fell_back=falls_back))
+            self._audit.update(row, replace(outcome, fell_back=falls_back))
         except Unavailable:
             # The row stays CLAIMED and the flipper settles it: it finds the execution by its name, or calls it LOST.
             self.count("Degraded", app)
+            turn = turn if answered else _under_another_id(turn)
         if answered:
             self.count("RoutedToLatest", app)
             return _reply(turn, "latest", latest, call)
@@ -187,18 +195,32 @@ def _claimed_row(turn: _Turn, release: Release, latest: Pointer, now: int) -> Ro
     )
 
 
-def _outcome(call: Call, now: int) -> RowUpdate:
+def _under_another_id(turn: _Turn) -> _Turn:
+    """Go on under an id that is not latest's.
+
+    The row of a claim may still be CLAIMED, and the flipper looks for its execution by name. Where current and latest share a
+    state machine, current's run under the same name would be taken for latest's success.
+    """
+    return replace(turn, request_id=without_release(turn.request_id))
+
+
+def _outcome(call: Call, started_at: int, now: int) -> RowUpdate:
     """What a call on latest puts on record."""
+    if call.result is CallResult.UNCLEAR:
+        return RowUpdate(status=Status.LOST, stopped_at=now, error=call.error)
     if call.result is not CallResult.ANSWERED:
         ours = call.result in NOT_THE_STACKS_FAULT
         return RowUpdate(status=Status.LOST if ours else Status.FAILED, stopped_at=now, error=call.error, unstarted=ours)
+    if call.untraced:
+        error = "the plan's transform_id found nothing in the answer: its outcome cannot be followed"
+        return RowUpdate(status=Status.LOST, started_at=started_at, stopped_at=now, error=error)
     if call.transform_id is None:
-        return RowUpdate(status=Status.SUCCEEDED, started_at=now, stopped_at=now)
+        return RowUpdate(status=Status.SUCCEEDED, started_at=started_at, stopped_at=now)
     if not is_execution(call.transform_id):
         error = "the transform id is not the ARN of a Standard execution: its outcome cannot be followed"
-        return RowUpdate(status=Status.LOST, transform_id=call.transform_id, started_at=now, stopped_at=now, error=error)
+        return RowUpdate(status=Status.LOST, transform_id=call.transform_id, started_at=started_at, stopped_at=now, error=error)
     machine = state_machine_of(call.transform_id)
-    return RowUpdate(status=Status.RUNNING, transform_id=call.transform_id, state_machine=machine, started_at=now)
+    return RowUpdate(status=Status.RUNNING, transform_id=call.transform_id, state_machine=machine, started_at=started_at)
 
 
 def _reply(turn: _Turn, arm: str, pointer: Pointer, call: Call) -> Reply:
