@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from canary.domain.app import Seen
 from canary.domain.lifecycle import decide
 from canary.domain.release import ReleaseState
-from canary.domain.steps import Step
+from canary.domain.steps import Announce, Step
 from canary.errors import Unavailable
 from canary.flipping.execute import execute
 from canary.flipping.follow import follow
@@ -23,6 +23,8 @@ LEASE_MS: Final = 75_000
 _MOST_STEPS: Final = 60
 #: Others who woke meanwhile leave word; after so many more looks the schedule takes over.
 _MOST_LOOKS: Final = 3
+#: A pass that meets more errors than this is given up.
+_MOST_TROUBLES: Final = 5
 
 
 class Log(Protocol):
@@ -134,7 +136,12 @@ class Flipper:
             if step is None:
                 break
             self._tell(app, step)
-            execute(world, seen, step)
+            try:
+                execute(world, seen, step)
+            except Unavailable as error:  # done or not, the next look tells: that is safer than to send it again
+                troubles.append(f"{type(step).__name__}: {error}")
+                if isinstance(step, Announce) or len(troubles) > _MOST_TROUBLES:
+                    raise
             steps += 1
         if troubles:
             self._log("the pass could not see everything", app=app, error=troubles[0])
