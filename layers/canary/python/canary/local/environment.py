@@ -108,7 +108,7 @@ def _start(checkout: Checkout, folder: Path, report: Report) -> server.Server:
 def _deployed(checkout: Checkout, running: server.Server, built: Path, report: Report) -> LocalStack:
     """Deploy unless this very build is deployed there."""
     record = running.folder / "deployed.json"
-    this = {"build": (built.parent.parent / "router.sha256").read_text()}
+    this = {"build": built.parent.name}
     recorded = json.loads(record.read_text()) if record.exists() else None
     if recorded == this and deploy.is_deployed(running.endpoint_url):
         return deploy.describe_router(running.endpoint_url)
