@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError
 from pynamodb.expressions.update import Action
 
-from canary.aws.faults import CONDITION_FAILED, code_of, item_there, translated
+from canary.aws.faults import conditionally, translated
 from canary.aws.tables import AuditItem, bound
 from canary.domain.audit import IN_FLIGHT, KEEP_MS, Arm, Row, RowUpdate, Status
 from canary.domain.release import from_timestamp, timestamp
@@ -34,15 +33,10 @@ class AuditTable:
         kwargs = _item(model, row).get_save_kwargs_from_instance(
             condition=model.request_id.does_not_exist(), return_values_on_condition_failure="ALL_OLD"
         )
-        try:
-            with translated(_SERVICE):
-                self._client.put_item(**kwargs)
-        except ClientError as error:
-            if code_of(error) != CONDITION_FAILED:
-                raise
-            there = item_there(error)
-            return self._row(there) if there else self.rows(row.app, row.release, [row.request_id]).get(row.request_id)
-        return None
+        there = conditionally(_SERVICE, self._client.put_item, kwargs)
+        if there is None:
+            return None
+        return self._row(there) if there else self.rows(row.app, row.release, [row.request_id]).get(row.request_id)
 
     def update(self, row: Row, update: RowUpdate) -> bool:
         """Move a row in flight on; False when it is not in flight any more."""
@@ -148,14 +142,7 @@ class AuditTable:
         )
 
     def _write(self, kwargs: dict[str, Any]) -> bool:
-        try:
-            with translated(_SERVICE):
-                self._client.update_item(**kwargs)
-        except ClientError as error:
-            if code_of(error) != CONDITION_FAILED:
-                raise
-            return False
-        return True
+        return conditionally(_SERVICE, self._client.update_item, kwargs) is None
 
 
 def _item(model: type[AuditItem], row: Row) -> AuditItem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
@@ -21,11 +21,6 @@ def code_of(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", "Unknown"))
 
 
-def item_there(error: ClientError) -> dict[str, Any]:
-    """The item that made a condition fail (ALL_OLD); empty when it was not asked for, or there is none."""
-    return dict(cast("dict[str, Any]", error.response).get("Item", {}))
-
-
 @contextmanager
 def translated(service: str) -> Iterator[None]:
     """Turn what botocore raises into `Unavailable` or `Denied`; failed conditions pass through, they are answers."""
@@ -39,3 +34,17 @@ def translated(service: str) -> Iterator[None]:
         raise kind(service, code, str(error.response.get("Error", {}).get("Message", ""))) from error
     except BotoCoreError as error:
         raise Unavailable(service, type(error).__name__, str(error)) from error
+
+
+def conditionally(service: str, write: Callable[..., Any], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+    """Send a conditional write.
+
+    None when it was done; when its condition failed, the item that made it fail, empty if that was not asked for (ALL_OLD) or
+    there is none. Raises `Unavailable`.
+    """
+    try:
+        with translated(service):
+            write(**kwargs)
+    except ClientError as error:  # translated() lets nothing else through than a failed condition
+        return dict(cast("dict[str, Any]", error.response).get("Item", {}))
+    return None

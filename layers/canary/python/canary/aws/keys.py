@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError
 from pynamodb.expressions.update import Action
 
-from canary.aws.faults import CONDITION_FAILED, code_of, item_there, translated
+from canary.aws.faults import conditionally, translated
 from canary.aws.tables import KeyItem, bound
 from canary.domain.keyed import KEEP_MS, Answer, KeyRecord, KeyState
 
@@ -50,16 +49,11 @@ class KeyTable:
         if over is not None:
             free |= (model.routed_as == over.request_id) & (model.since == over.since)
         kwargs = self._item(record).get_save_kwargs_from_instance(condition=free, return_values_on_condition_failure="ALL_OLD")
-        try:
-            with translated(_SERVICE):
-                self._client.put_item(**kwargs)
-        except ClientError as error:
-            if code_of(error) != CONDITION_FAILED:
-                raise
-            item = item_there(error)
-            there = self._record(item) if item else self.get(record.key)
-            return None if there == record else there
-        return None
+        item = conditionally(_SERVICE, self._client.put_item, kwargs)
+        if item is None:
+            return None
+        there = self._record(item) if item else self.get(record.key)
+        return None if there == record else there
 
     def finish(self, record: KeyRecord) -> None:
         """Keep the answer with the record, if it is still ours."""
@@ -70,12 +64,7 @@ class KeyTable:
             actions.append(model.answer.set(_text(record.answer)))
         mine = (model.routed_as == record.request_id) & (model.since == record.since)
         kwargs = model(_partition(record.key), _SORT).get_update_kwargs_from_instance(actions=actions, condition=mine)
-        try:
-            with translated(_SERVICE):
-                self._client.update_item(**kwargs)
-        except ClientError as error:
-            if code_of(error) != CONDITION_FAILED:
-                raise
+        conditionally(_SERVICE, self._client.update_item, kwargs)
 
     def _item(self, record: KeyRecord) -> KeyItem:
         return self._model(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
 from pynamodb.expressions.update import Action
 
-from canary.aws.faults import CONDITION_FAILED, code_of, item_there, translated
+from canary.aws.faults import conditionally, translated
 from canary.aws.release_items import app_changes, app_item, app_of, release_changes, release_item, release_of
 from canary.aws.tables import APP_ITEM, AppItem, ReleaseItem, bound
 from canary.domain.app import App
@@ -61,7 +60,8 @@ class ReleaseTable:
     def create(self, release: Release) -> bool:
         """Put a release; False when there is one already."""
         model = self._releases
-        return self._put(release_item(model, release).get_save_kwargs_from_instance(condition=model.release.does_not_exist()))
+        kwargs = release_item(model, release).get_save_kwargs_from_instance(condition=model.release.does_not_exist())
+        return conditionally(_SERVICE, self._client.put_item, kwargs) is None
 
     def save(self, before: Release, after: Release, *, idle: bool = False) -> bool:
         """Write the difference, on condition that the release is as it was read; False when it is not."""
@@ -170,26 +170,8 @@ class ReleaseTable:
             )
         return answer.get("Item")
 
-    def _put(self, kwargs: dict[str, Any]) -> bool:
-        try:
-            with translated(_SERVICE):
-                self._client.put_item(**kwargs)
-        except ClientError as error:
-            if code_of(error) != CONDITION_FAILED:
-                raise
-            return False
-        return True
-
     def _write(self, kwargs: dict[str, Any]) -> dict[str, Any] | None:
-        """Send an update; None when it was done, the item as it is (empty: not asked for, or none) when its condition failed."""
-        try:
-            with translated(_SERVICE):
-                self._client.update_item(**kwargs)
-        except ClientError as error:
-            if code_of(error) != CONDITION_FAILED:
-                raise
-            return item_there(error)
-        return None
+        return conditionally(_SERVICE, self._client.update_item, kwargs)
 
 
 def _open(item: dict[str, Any]) -> dict[str, Any]:
