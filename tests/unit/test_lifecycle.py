@@ -424,7 +424,7 @@ def test_a_row_whose_execution_can_be_found_by_its_name_is_attached_to_it():
     scene.calls.let_live()
     scene.flip()
     (row,) = scene.rows()
-    assert (row.status, row.transform_id is not None) == (Status.RUNNING, True)
+    assert (row.status, row.transform_id is not None, row.state_machine) == (Status.RUNNING, True, machine("v2"))
 
 
 def test_an_execution_that_had_started_before_the_request_proves_nothing():

@@ -245,6 +245,16 @@ def test_an_unknown_app_is_404():
     assert caught.value.status == 404
 
 
+def test_an_unknown_app_that_is_asked_for_again_and_again_gathers_no_frames():
+    desk = Scene().desk()
+    depths = []
+    for _ in range(5):
+        with pytest.raises(Problem) as caught:
+            desk._router.known("unknown")
+        depths.append(len(caught.traceback))
+    assert len(set(depths[1:])) == 1
+
+
 def test_while_ssm_is_down_a_warm_router_serves_what_it_knew():
     scene = on_trial()
     desk = scene.desk()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from canary.domain.target import state_machine_of
+
 
 class Arm(StrEnum):
     LATEST = "latest"
@@ -125,17 +127,19 @@ def settle(row: Row, seen: Execution | None, now: int) -> RowUpdate | None:
     if seen.started_at is not None and seen.started_at < row.claimed_at - SKEW_MS:
         error = f"the execution {seen.arn} had started before the request was claimed: it says nothing about it"
         return RowUpdate(status=Status.LOST, stopped_at=now, error=error)
+    arn, machine = (None, None) if row.transform_id else (seen.arn, state_machine_of(seen.arn))
     match seen.status:
         case ExecutionStatus.UNREADABLE | ExecutionStatus.PENDING_REDRIVE:
             return None
         case ExecutionStatus.RUNNING if row.status is Status.RUNNING:
             return None
         case ExecutionStatus.RUNNING:
-            return RowUpdate(status=Status.RUNNING, transform_id=seen.arn, started_at=seen.started_at)
+            return RowUpdate(status=Status.RUNNING, transform_id=arn, state_machine=machine, started_at=seen.started_at)
         case outcome:
             return RowUpdate(
                 status=Status(outcome.value),
-                transform_id=None if row.transform_id else seen.arn,
+                transform_id=arn,
+                state_machine=machine,
                 started_at=seen.started_at,
                 stopped_at=seen.stopped_at or now,
                 error=seen.error,

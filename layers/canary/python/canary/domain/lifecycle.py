@@ -206,7 +206,7 @@ def _created(key: str, latest: Parameter, seen: Seen, now: int) -> Release:
         by=by,
         commit=commit,
         refusal=refusal,
-        restored_from=flip.restored_release(seen.history),
+        restored_from=flip.restored_release(seen.history) if _history_is_whole(seen) else None,
     ).noted("opened", now=now, why=f"{tag} was written to latest", who=by or "release tagging")
 
 

@@ -242,7 +242,7 @@ def _problem(call: Call, who: str, turn: _Turn) -> Problem:
         case CallResult.TIMED_OUT:
             return Problem(504, f"{who} did not answer in time; the work may be running", request_id=turn.request_id)
         case CallResult.REFUSED:
-            detail = f"{who} cannot be called just now ({call.error}); nothing was started"
+            detail = f"{who} cannot be called just now ({call.error}), and has started nothing"
             return Problem(503, detail, retry_after=2, request_id=turn.request_id)
         case CallResult.TOO_LARGE:
             return Problem(413, f"the body is more than {who} takes", request_id=turn.request_id)

@@ -76,7 +76,7 @@ class View:
                 self._apps.pop(next(iter(self._apps)))
             self._apps[app] = entry
         if isinstance(entry.known, Problem):
-            raise entry.known
+            raise entry.known.with_traceback(None)  # kept and raised again, it would gather the frames of every request
         if entry.known.trial is None:
             return entry.known
         return self._with_release(app, entry.known, entry.known.trial, now)
