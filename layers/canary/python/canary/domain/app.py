@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from canary.domain.release import Release
+from canary.domain.baseline import Baseline
+from canary.domain.release import Control, Release
+from canary.domain.sight import Sight
 from canary.domain.target import InvalidTarget, Pointer, is_blank, parse_pointer
 
 
@@ -65,11 +67,20 @@ class Stopped:
     at: int
 
 
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Where a target's workflows run, as its requests have told."""
+
+    target: str
+    control: Control
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """One item for each app.
 
     ``rev`` is 0 while there is no item. ``checked`` is the newest version of latest whose history was looked at.
+    ``learned`` is about current.
     """
 
     app: str
@@ -79,16 +90,22 @@ class App:
     mirror: Mirror | None = None
     quarantine: Mapping[str, Quarantined] = field(default_factory=dict)
     checked: int = 0
+    learned: Learned | None = None
     stopped: Stopped | None = None
     last_pass: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found out about an opening release's target and plan beyond what its value says."""
+    """What was found out about an opening release's target and plan beyond what its value says.
+
+    ``baseline`` is current's history, ``control`` where current's workflows run, where that is known already.
+    """
 
     plan_text: str | None
     problem: str | None = None
+    baseline: Baseline = field(default_factory=Baseline)
+    control: Control | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +115,7 @@ class Seen:
     ``releases`` holds the items of the followed releases, the last promoted one and the one that ``latest`` names, where
     they exist. ``history`` is read only while the version of latest is unchecked, ``inspection`` only for an opening release.
     ``current_refused`` says why current must not be called, ``previous_problem`` (read for a rollback) why previous could not
-    serve. ``unreadable`` says, for a release, why the outcome of some of its requests cannot be read.
+    serve. ``sights`` holds what was seen of releases beyond their items; of one that could not be looked at there is none.
     """
 
     app: App
@@ -108,7 +125,7 @@ class Seen:
     releases: Mapping[str, Release] = field(default_factory=dict)
     history: tuple[Version, ...] = ()
     inspection: Inspection | None = None
-    unreadable: Mapping[str, str] = field(default_factory=dict)
+    sights: Mapping[str, Sight] = field(default_factory=dict)
     current_refused: str | None = None
     previous_problem: str | None = None
 

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from canary.domain import judge
 from canary.domain.app import Seen
-from canary.domain.changes import abort, advance, save
+from canary.domain.case import case_of, sight_of
+from canary.domain.changes import abort, save, with_record
 from canary.domain.judge import Judgement
-from canary.domain.release import ON_TRIAL, Ask, Flip, Gate, Release, ReleaseState, Verb
+from canary.domain.plan import DAY_MS
+from canary.domain.release import Ask, Flip, Release, Verb
+from canary.domain.stages import advance, promoting
+from canary.domain.states import ON_TRIAL, Gate, Hold, ReleaseState
 from canary.domain.steps import SaveRelease, Step
+from canary.domain.words import duration
 
 _S = ReleaseState
 #: Verbs that close the gate at once; nothing that was asked before them opens it again.
 _STOPPING = frozenset({Verb.PAUSE, Verb.ABORT})
+#: States from which a rollback starts: a promotion, watched or not.
+_PROMOTED = frozenset({_S.WATCHING, _S.PROMOTED})
+#: So long after a stack was current it can be current again at once; later it has to prove itself anew.
+RETURN_MS: Final = 3 * DAY_MS
 
 
 class NotPossible(Exception):
@@ -25,11 +35,13 @@ def carry_out(release: Release, seen: Seen, now: int) -> Step | None:
     ask, rest = release.asks[0], replace(release, asks=release.asks[1:])
     if ask.verb is Verb.ROLLBACK:
         return _rollback(release, rest, ask, seen, now)
+    if ask.verb is Verb.ABORT and release.state is _S.OPENING:
+        return _asked(release, abort(rest, _why(ask), now, ask.who))
     if release.state not in ON_TRIAL:
         return _refuse(release, rest, ask, f"the release is {release.state}", now)
     match ask.verb:
         case Verb.ABORT:
-            return _asked(release, abort(rest, _why(ask), now, ask.who, verdict=str(judge.judge(release, now))))
+            return _abort(release, rest, ask, seen, now)
         case Verb.PAUSE if release.state is _S.PAUSED:
             return _refuse(release, rest, ask, "it is paused already", now)
         case Verb.PAUSE:
@@ -59,14 +71,28 @@ def _why(ask: Ask) -> str:
     return f"{ask.verb} by {ask.who}: {ask.why}"
 
 
+def _abort(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -> Step:
+    """Stop the release, whatever can be seen of it; what is seen goes on record."""
+    sight = sight_of(release, seen)
+    if sight is None:
+        return _asked(release, abort(rest, _why(ask), now, ask.who))
+    case = case_of(release, sight, now)
+    verdict = judge.judge(case)
+    return with_record(_asked(release, abort(rest, _why(ask), now, ask.who, str(verdict))), case, verdict)
+
+
 def _resume(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -> Step:
     if release.state is _S.RUNNING and release.gate is Gate.OPEN:
         return _refuse(release, rest, ask, "it is running already", now)
+    if why := _answered_otherwise(release):
+        return _refuse(release, rest, ask, why, now)
     if seen.app.stopped:
         return _refuse(release, rest, ask, "all gates are stopped: `canary start-all` first", now)
+    again = release.tally.lost - release.lost_forgiven
     changes = {
         "gate": Gate.CLOSED if any(later.verb in _STOPPING for later in rest.asks) else Gate.OPEN,
-        "granted": release.granted + release.tally.lost - release.lost_forgiven,
+        "granted": release.granted + again,
+        "allowed": None if release.allowed is None else release.allowed + again,
         "lost_forgiven": release.tally.lost,
         "refunds_forgiven": release.tally.refunded,
     }
@@ -75,32 +101,105 @@ def _resume(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -> 
     return save(release, rest.moved(_S.RUNNING, now=now, why=_why(ask), who=ask.who, **changes))
 
 
-def _promote(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -> Step:
-    verdict = judge.judge(release, now, bake=False)
-    unknown = judge.missing(release) or ("current is missing or must not be called" if seen.serving is None else None)
-    if verdict.judgement is not Judgement.PASS or unknown:
-        return _refuse(release, rest, ask, f"promotion needs proof: {unknown or verdict.reason}", now)
-    return _asked(release, advance(rest, seen, now, f"{verdict.reason}; {_why(ask)}", ask.who))
+def _answered_otherwise(release: Release) -> str | None:
+    """Say what helps a release that is held for a decision. Resumed, it would be held again, and its gate's time begin anew."""
+    match release.hold:
+        case Hold.APPROVAL:
+            return f"it waits for approval: `canary promote {release.app}`, or `canary abort {release.app}`"
+        case Hold.DEADLINE:
+            force = f"`canary promote {release.app} --force`"
+            return f"its deadline is over, and a person decides: {force}, or `canary abort {release.app}`"
+        case _:
+            return None
+
+
+def _promote(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -> Step | None:
+    """Go on from a stage that has proved enough; by ``force`` to the flip from wherever it is, if anything succeeded at all."""
+    sight = sight_of(release, seen)
+    if sight is None:
+        return None
+    case = replace(case_of(release, sight, now), bake=False)
+    verdict = judge.judge(case)
+    if verdict.judgement is Judgement.FAIL:
+        return _refuse(release, rest, ask, f"promotion needs proof: {verdict.reason}", now)
+    if seen.serving is None:
+        return _refuse(release, rest, ask, "promotion needs proof: current is missing or must not be called", now)
+    if ask.force:
+        if not release.tally.succeeded:
+            why = "nothing has succeeded on latest yet, and no evidence never promotes, by force neither"
+            return _refuse(release, rest, ask, why, now)
+        why = f"forced past stage {release.stage + 1} of {len(release.plan.stages)} ({verdict}); {_why(ask)}"
+        step = save(release, promoting(rest, seen, now, why, why, ask.who))
+    elif verdict.judgement is not Judgement.PASS:
+        return _refuse(release, rest, ask, f"promotion needs proof: {verdict.reason}", now)
+    else:
+        step = _asked(release, advance(rest, seen, case, now, f"{verdict.reason}; {_why(ask)}", ask.who))
+    return with_record(step, case, verdict)
 
 
 def _rollback(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -> Step | None:
-    if release.state is not _S.PROMOTED:
+    if release.state is _S.ROLLED_BACK:
+        return _return(release, rest, ask, seen, now)
+    if release.state not in _PROMOTED:
         return _refuse(release, rest, ask, f"the release is {release.state}: only the last promotion can be taken back", now)
-    unfinished = [other for other in seen.releases.values() if not other.ended]
-    if unfinished:
+    if unfinished := _others(release, seen):
         running = next((other for other in unfinished if other.state in ON_TRIAL), None)
         return abort(running, f"rollback of {release.tag} by {ask.who}", now, ask.who) if running else None
+    if why := cannot_go_back(release, seen):
+        return _refuse(release, rest, ask, why, now)
+    return save(release, rolling_back(_once(rest), seen, now, _why(ask), ask.who))
+
+
+def _once(rest: Release) -> Release:
+    """Strike off what others asked at the same time: they meant this rollback, and not to take it back in its turn."""
+    return replace(rest, asks=tuple(ask for ask in rest.asks if ask.verb is not Verb.ROLLBACK))
+
+
+def _others(release: Release, seen: Seen) -> list[Release]:
+    """Unfinished releases that go first; what only waits behind this one does not."""
+    others = [other for name, other in seen.releases.items() if name != release.release and not other.ended]
+    return [other for other in others if not (other.state is _S.OPENING and other.behind == release.release)]
+
+
+def cannot_go_back(release: Release, seen: Seen) -> str | None:
+    """Say why a promotion cannot be taken back."""
     current, previous = seen.current, seen.previous
     if current is None or current.pointer is None or current.pointer.target.arn != release.target:
-        return _refuse(release, rest, ask, "current is not this release's stack any more", now)
+        return "current is not this release's stack any more"
     if previous is None or previous.pointer is None:
-        return _refuse(release, rest, ask, "there is no previous stack", now)
+        return "there is no previous stack"
     if previous.pointer.target.arn == release.target:
-        return _refuse(release, rest, ask, "previous is the same stack", now)
-    if seen.previous_problem:
-        return _refuse(release, rest, ask, f"previous cannot serve: {seen.previous_problem}", now)
-    flip = Flip(current.value, current.version, previous.value)
-    return save(release, rest.moved(_S.ROLLING_BACK, now=now, why=_why(ask), who=ask.who, flip=flip))
+        return "previous is the same stack"
+    return f"previous cannot serve: {seen.previous_problem}" if seen.previous_problem else None
+
+
+def rolling_back(release: Release, seen: Seen, now: int, why: str, who: str) -> Release:
+    """The release at the beginning of its rollback: what is to be written is frozen."""
+    if seen.current is None or seen.previous is None:
+        raise ValueError("nothing to go back to: cannot_go_back comes first")
+    flip = Flip(seen.current.value, seen.current.version, seen.previous.value)
+    return release.moved(_S.ROLLING_BACK, now=now, why=why, who=who, flip=flip)
+
+
+def _return(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -> Step | None:
+    """Take a rollback back: the stack was current a short while ago, and is current again at once."""
+    if unfinished := _others(release, seen):
+        running = next((other for other in unfinished if other.state in ON_TRIAL), None)
+        return abort(running, f"{release.tag} returns, by {ask.who}", now, ask.who) if running else None
+    if now >= release.since + RETURN_MS:
+        return _refuse(release, rest, ask, too_long_ago(release), now)
+    if seen.serving is None:
+        return _refuse(release, rest, ask, "current is missing or must not be called", now)
+    if seen.serving.target.arn == release.target:
+        return _refuse(release, rest, ask, "it is the current stack already", now)
+    after = promoting(_once(rest), seen, now, _why(ask), f"it was current before; {_why(ask)}", ask.who)
+    return save(release, replace(after, returning=True))
+
+
+def too_long_ago(release: Release) -> str:
+    """Say what helps where a rollback is too old to be taken back."""
+    words = f"{release.tag} was current more than {duration(RETURN_MS)} ago, so it has to prove itself anew"
+    return f"{words}: `canary retry {release.app} {release.target}`, then `canary release`"
 
 
 def asked(release: Release, ask: Ask) -> Release:
@@ -116,13 +215,13 @@ def asked(release: Release, ask: Ask) -> Release:
 
 def _impossible(release: Release, verb: Verb) -> str | None:
     if verb is Verb.ROLLBACK:
-        if release.state is _S.PROMOTED:
+        if release.state in _PROMOTED | {_S.ROLLED_BACK}:
             return None
         return f"release {release.release} is {release.state}: only a promoted one can be rolled back"
     if release.state in ON_TRIAL or (release.state is _S.OPENING and verb is Verb.ABORT):
-        return None
-    if release.state in {_S.PROMOTING, _S.WATCHING}:
-        return f"release {release.release} is {release.state} just now: once it is PROMOTED, `canary rollback {release.app}`"
-    if release.state is _S.PROMOTED:
+        return _answered_otherwise(release) if verb is Verb.RESUME else None
+    if release.state is _S.PROMOTING:
+        return f"release {release.release} is {release.state} just now: once it is current, `canary rollback {release.app}`"
+    if release.state in _PROMOTED:
         return f"release {release.release} is {release.state}: use `canary rollback {release.app}` to take it back"
     return f"release {release.release} is {release.state}: there is nothing to {verb}"

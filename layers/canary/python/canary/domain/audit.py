@@ -10,6 +10,8 @@ from canary.domain.target import state_machine_of
 
 
 class Arm(StrEnum):
+    """Which stack a row's request went to: latest, or current as a control sample of a release."""
+
     LATEST = "latest"
     CURRENT = "current"
 
@@ -28,6 +30,8 @@ class Status(StrEnum):
 
 IN_FLIGHT: Final = frozenset({Status.CLAIMED, Status.RUNNING})
 OUTCOMES: Final = frozenset(Status) - IN_FLIGHT
+#: Outcomes that speak against a stack.
+FAILURES: Final = frozenset({Status.FAILED, Status.TIMED_OUT, Status.ABORTED})
 
 #: How long a finished row stays in the table.
 KEEP_MS: Final = 90 * 86_400_000
@@ -39,7 +43,11 @@ GRACE_MS: Final = 60_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One audit row. ``unstarted``: surely nothing ran, so the slot goes back. ``counted``: in the release's counters."""
+    """One audit row.
+
+    ``share``: the coin's percent when it was tossed. ``unstarted``: surely nothing ran, so the slot goes back. ``counted``: in
+    the release's counters.
+    """
 
     app: str
     release: str
@@ -49,6 +57,7 @@ class Row:
     target: str
     tag: str
     arm: Arm = Arm.LATEST
+    share: int | None = None
     transform_id: str | None = None
     state_machine: str | None = None
     started_at: int | None = None

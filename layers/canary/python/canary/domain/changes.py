@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+from canary import __version__
 from canary.domain import flip
 from canary.domain.app import Seen
-from canary.domain.judge import Judgement
-from canary.domain.release import FLIPPER, Flip, Gate, NoticeKind, Release, ReleaseState
+from canary.domain.case import recorded
+from canary.domain.judge import Case, Verdict
+from canary.domain.plan import OnNewRelease
+from canary.domain.release import FLIPPER, NoticeKind, Release
+from canary.domain.states import ON_TRIAL, Gate, Hold, ReleaseState
 from canary.domain.steps import SaveRelease
 
 _S = ReleaseState
@@ -16,43 +23,39 @@ def save(before: Release, after: Release) -> SaveRelease:
     return SaveRelease(before, after, after.history[-1].why if after.history else "")
 
 
+def with_record(step: SaveRelease, case: Case, verdict: Verdict) -> SaveRelease:
+    """The same step, with the record of what was judged."""
+    record = recorded(step.before, case, verdict, step.why, __version__)
+    return replace(step, after=replace(step.after, record=record.name), record=record)
+
+
 def overtaken(release: Release, seen: Seen, now: int) -> SaveRelease | None:
-    """End a release that ``latest`` no longer names. An older value than the release's own is a stale read: no news."""
+    """End a release that ``latest`` no longer names. An older value than the release's own is a stale read: no news.
+
+    Where the plan says so, a newer write does not end it: the newer release waits behind it, or is refused.
+    """
     key = flip.latest_key(seen)
     if key == release.release or (seen.latest is not None and seen.latest.modified_at < release.written_at):
         return None
     if key is None:
         after = release.moved(_S.ABORTED, now=now, why="withdrawn: latest was blanked by hand", gate=Gate.CLOSED)
         return save(release, after.announcing(NoticeKind.ABORTED, f"{release.tag} was withdrawn", now))
+    if goes_on(release):
+        return None
     after = release.moved(_S.SUPERSEDED, now=now, why=f"a newer write to latest: release {key}", gate=Gate.CLOSED)
     return save(release, after.announcing(NoticeKind.SUPERSEDED, f"{release.tag} gave way to release {key}", now))
 
 
-def advance(release: Release, seen: Seen, now: int, why: str, who: str = FLIPPER) -> SaveRelease:
-    """Go on from a stage that has passed: to the next one, or to the flip."""
-    passed = f"stage {release.stage + 1} of {len(release.plan.stages)} passed: {why}"
-    if release.stage + 1 < len(release.plan.stages):
-        after = release.noted(
-            "next stage",
-            now=now,
-            why=passed,
-            who=who,
-            stage=release.stage + 1,
-            stage_since=now,
-            granted=release.plan.quota_through(release.stage + 1) + release.lost_forgiven,
-        )
-    else:
-        after = release.moved(
-            _S.PROMOTING,
-            now=now,
-            why=passed,
-            who=who,
-            gate=Gate.CLOSED,
-            verdict=f"{Judgement.PASS}: {why}",
-            flip=_frozen(release, seen),
-        )
-    after = after.announcing(NoticeKind.STAGE_PASSED, f"{release.tag}: {passed}", now)
-    return SaveRelease(release, after, passed, idle=True)
+def waits(release: Release, seen: Seen) -> bool:
+    """Whether another release goes first: then ``latest`` stays as it is, so that routers find that one."""
+    first = seen.releases.get(release.behind) if release.behind else None
+    return first is not None and not first.ended
+
+
+def goes_on(release: Release) -> bool:
+    """Whether a release goes on although ``latest`` names a newer one."""
+    under_way = release.state in ON_TRIAL or release.state is _S.WATCHING or (release.state is _S.OPENING and release.accepted)
+    return under_way and release.plan.on_new_release is not OnNewRelease.SUPERSEDE
 
 
 def abort(release: Release, why: str, now: int, who: str = FLIPPER, verdict: str | None = None) -> SaveRelease:
@@ -60,7 +63,25 @@ def abort(release: Release, why: str, now: int, who: str = FLIPPER, verdict: str
     return save(release, release.moved(_S.ABORTING, now=now, why=why, who=who, gate=Gate.CLOSED, verdict=verdict))
 
 
-def _frozen(release: Release, seen: Seen) -> Flip:
-    if seen.current is None:
-        raise flip.Foreign("there is no current any more")
-    return Flip(seen.current.value, seen.current.version, release.value)
+def held(release: Release, cause: Hold, why: str, now: int, verdict: str | None = None) -> SaveRelease:
+    """Hold a release that cannot go on by itself, and say what helps. What it was about to flip is forgotten."""
+    fields: dict[str, Any] = {"gate": Gate.CLOSED, "hold": cause, "verdict": verdict, "flip": None}
+    if release.state is _S.HELD:
+        after = release.noted("held for another reason", now=now, why=why, reason=why, **fields)
+    else:
+        after = release.moved(_S.HELD, now=now, why=why, **fields)
+    return save(release, after.announcing(NoticeKind.HELD, f"{release.tag} is held: {why}. {_cure(release.app, cause)}", now))
+
+
+def _cure(app: str, cause: Hold) -> str:
+    match cause:
+        case Hold.APPROVAL:
+            return f"Next: `canary promote {app}` or `canary abort {app}`"
+        case Hold.DEADLINE:
+            return f"Next: `canary promote {app} --force` or `canary abort {app}`"
+        case Hold.FOREIGN:
+            return f"Next: `canary resume {app}` to flip from there, or `canary abort {app}`"
+        case Hold.OBSERVATION | Hold.ALARM | Hold.CURRENT:
+            return f"It goes on by itself once that is mended; or `canary abort {app}`"
+        case Hold.LOST | Hold.UNSENT:
+            return f"Next: `canary resume {app}` or `canary abort {app}`"

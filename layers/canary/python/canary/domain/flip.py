@@ -104,6 +104,11 @@ def latest_key(seen: Seen) -> str | None:
     return release_key(latest.version, latest.value, latest.modified_at)
 
 
+def history_is_whole(seen: Seen) -> bool:
+    """Whether the history that was read ends with the latest that was read: either may be stale."""
+    return bool(seen.history) and seen.latest is not None and seen.history[-1].version == seen.latest.version
+
+
 @dataclass(frozen=True, slots=True)
 class Swallowed:
     """A write to ``latest`` that one of ours landed on."""

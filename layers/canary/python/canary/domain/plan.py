@@ -1,22 +1,32 @@
-"""Plans: how much of the traffic a release gets, for how long, and when it is over."""
+"""Plans: how much of the traffic a release gets, what must be proved, and what happens when it is not."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-_DURATION = re.compile(r"(\d{1,12})\s*(ms|s|m|h|d)")
-_UNIT_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
 
 MAX_QUOTA: Final = 100_000
 MAX_STAGES: Final = 20
-MAX_DEADLINE_MS: Final = 30 * _UNIT_MS["d"]
+MAX_DEADLINE_MS: Final = 30 * DAY_MS
 #: API Gateway waits 29 s; current needs its share of them.
 MAX_LATEST_TIMEOUT_MS: Final = 20_000
+MIN_LATEST_TIMEOUT_MS: Final = 100
+#: So many synthetic requests a plan may ask for; each is run by the flipper itself.
+MAX_PREFLIGHT: Final = 10
+#: CloudWatch's own limit for the length of an alarm's name, and how many alarms a stage may have: they are read with one call.
+MAX_ALARM_NAME: Final = 255
+MAX_ALARMS: Final = 20
+#: The lowest failure rate that can be asked for. A history has 10,000 executions at most, and tells of none below half of this.
+MIN_FAILURE_RATE: Final = 0.0001
+#: What a plan may choose: the chance of a wrong abort; and how many times as long as 99.9 % of current's workflows one may run.
+ALPHAS: Final = (0.0001, 0.2)
+HUNG_AFTER: Final = (1.0, 100.0)
+#: Requests that may go unsent or unknown before a judged release is held.
+DEFAULT_MAX_LOST: Final = 10
 
 
 class InvalidPlan(ValueError):
@@ -30,139 +40,114 @@ class Fallback(StrEnum):
     UNSTARTED = "unstarted"
 
 
+class OnNewRelease(StrEnum):
+    """What a newer write to ``latest`` does while the release runs: end it, wait for its end, or be refused."""
+
+    SUPERSEDE = "supersede"
+    QUEUE = "queue"
+    REJECT = "reject"
+
+
+class OnAbort(StrEnum):
+    """What becomes of workflows that run on latest when the release is aborted: they ``finish``, or we ``stop`` them."""
+
+    FINISH = "finish"
+    STOP = "stop"
+
+
+class NoData(StrEnum):
+    """What happens to a release that is not decided by its deadline, until when it waits.
+
+    PROMOTE only where some have succeeded, none failed, and none is unknown: no evidence never promotes.
+    """
+
+    ABORT = "abort"
+    PROMOTE = "promote"
+    HOLD = "hold"
+
+
+class GateDefault(StrEnum):
+    """What a manual gate does when nobody has answered in time."""
+
+    ABORT = "abort"
+    CONTINUE = "continue"
+
+
 @dataclass(frozen=True, slots=True)
+class Span:
+    """At least a time, and at least a number of completed executions; neither: nothing to wait for."""
+
+    ms: int = 0
+    completed: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.ms or self.completed)
+
+
+@dataclass(frozen=True, slots=True)
+class ManualGate:
+    """A person has to say ``canary promote`` before the release goes on from the stage."""
+
+    timeout_ms: int = DAY_MS
+    default: GateDefault = GateDefault.ABORT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """``quota`` requests, each with a chance of ``weight`` percent while slots remain; at least ``bake_ms`` long."""
+    """One step: at most ``weight`` percent of the requests, ``quota`` of them.
 
-    quota: int
+    Without a quota it is as many as the evidence has earned (``earned``), or all that the coin gives.
+    """
+
+    quota: int | None = None
     weight: int = 50
-    bake_ms: int = 0
+    earned: bool = False
+    bake: Span = field(default_factory=Span)
+    min_completed: int = 0
+    gate: ManualGate | None = None
+    alarms: tuple[str, ...] = ()
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether only the evidence says when the stage is over."""
+        return self.quota is None and not self.bake and not self.min_completed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A release's plan, read once when the release opens."""
+    """A release's plan, read once when the release opens.
+
+    A plan with ``max_failures`` counts: every request of its quota, and so many may fail. A plan without is judged by evidence.
+    """
 
     stages: tuple[Stage, ...] = (Stage(quota=2),)
-    max_failures: int = 0
-    max_lost: int = field(default=-1)
-    deadline_ms: int = _UNIT_MS["d"]
+    max_failures: int | None = 0
+    max_failure_rate: float | None = None
+    alpha: float = 0.01
+    hung_after: float = 3.0
+    max_lost: int = -1
+    deadline_ms: int = DAY_MS
+    no_data: NoData = NoData.ABORT
+    on_new_release: OnNewRelease = OnNewRelease.SUPERSEDE
+    on_abort: OnAbort = OnAbort.FINISH
+    watch: Span = field(default_factory=Span)
+    preflight: tuple[Any, ...] = ()
     fallback: Fallback = Fallback.ALWAYS
     latest_timeout_ms: int = 10_000
     transform_id: str | None = None
+    preset: str | None = None
 
     def __post_init__(self) -> None:
         if self.max_lost < 0:
-            object.__setattr__(self, "max_lost", self.quota)
+            object.__setattr__(self, "max_lost", self.quota if self.quota is not None else DEFAULT_MAX_LOST)
 
     @property
-    def quota(self) -> int:
-        """Requests over all stages."""
-        return sum(stage.quota for stage in self.stages)
+    def judged(self) -> bool:
+        """Whether evidence decides, not a count."""
+        return self.max_failures is None
 
-    def quota_through(self, stage: int) -> int:
-        """Requests from the first stage to stage number ``stage`` (from 0), inclusive."""
-        return sum(each.quota for each in self.stages[: stage + 1])
-
-
-def parse_plan(text: str | None) -> Plan:
-    """Read the plan parameter (None: the default plan of two requests). Raises `InvalidPlan`."""
-    if text is None or not text.strip():
-        return Plan()
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidPlan(f"the plan is not JSON: {error}") from error
-    return plan_from(document)
-
-
-def plan_from(document: object) -> Plan:
-    """Build a plan from its JSON document. Raises `InvalidPlan`."""
-    fields = _object(document, "the plan", frozenset(_PLAN_KEYS))
-    stages = fields.get("stages", [{"quota": 2, "weight": 50}])
-    if not isinstance(stages, list) or not 1 <= len(stages) <= MAX_STAGES:
-        raise InvalidPlan(f'stages: expected a list of 1 to {MAX_STAGES} stages such as {{"quota": 2, "weight": 50}}')
-    plan = Plan(
-        stages=tuple(_stage(stage, f"stages[{number}]") for number, stage in enumerate(stages)),
-        max_failures=_whole(fields, "max_failures", "max_failures", 0, 0, MAX_QUOTA),
-        max_lost=_whole(fields, "max_lost", "max_lost", -1, 0, MAX_QUOTA * MAX_STAGES),
-        deadline_ms=_duration(fields, "deadline", "deadline", _UNIT_MS["d"], 1, MAX_DEADLINE_MS),
-        fallback=_fallback(fields.get("fallback", Fallback.ALWAYS)),
-        latest_timeout_ms=_duration(fields, "latest_timeout", "latest_timeout", 10_000, 100, MAX_LATEST_TIMEOUT_MS),
-        transform_id=_expression(fields.get("transform_id")),
-    )
-    if plan.max_failures >= plan.quota:
-        raise InvalidPlan(
-            f"max_failures: {plan.max_failures} of {plan.quota} requests may fail, so nothing would ever be proved; use less"
-        )
-    if sum(stage.bake_ms for stage in plan.stages) >= plan.deadline_ms:
-        raise InvalidPlan("deadline: the stages bake longer than the deadline allows; raise the deadline or bake less")
-    return plan
-
-
-def plan_document(plan: Plan) -> dict[str, Any]:
-    """Write a plan as the JSON document that `plan_from` reads."""
-    document: dict[str, Any] = {
-        "stages": [{"quota": s.quota, "weight": s.weight, "bake": f"{s.bake_ms}ms"} for s in plan.stages],
-        "max_failures": plan.max_failures,
-        "max_lost": plan.max_lost,
-        "deadline": f"{plan.deadline_ms}ms",
-        "fallback": plan.fallback.value,
-        "latest_timeout": f"{plan.latest_timeout_ms}ms",
-    }
-    return document | ({"transform_id": plan.transform_id} if plan.transform_id else {})
-
-
-_PLAN_KEYS: Final = ("stages", "max_failures", "max_lost", "deadline", "fallback", "latest_timeout", "transform_id")
-_STAGE_KEYS: Final = ("quota", "weight", "bake")
-
-
-def _stage(document: object, place: str) -> Stage:
-    fields = _object(document, place, frozenset(_STAGE_KEYS))
-    if "quota" not in fields:
-        raise InvalidPlan(f'{place}.quota: missing; say how many requests the stage may send to latest, e.g. "quota": 2')
-    return Stage(
-        quota=_whole(fields, "quota", f"{place}.quota", 2, 1, MAX_QUOTA),
-        weight=_whole(fields, "weight", f"{place}.weight", 50, 1, 100),
-        bake_ms=_duration(fields, "bake", f"{place}.bake", 0, 0, MAX_DEADLINE_MS),
-    )
-
-
-def _object(document: object, place: str, known: frozenset[str]) -> Mapping[str, Any]:
-    if not isinstance(document, dict):
-        raise InvalidPlan(f"{place}: expected a JSON object")
-    if unknown := sorted(set(document) - known):
-        raise InvalidPlan(f"{place}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
-    return document
-
-
-def _whole(fields: Mapping[str, Any], key: str, place: str, default: int, low: int, high: int) -> int:
-    number = fields.get(key, default)
-    if key in fields and (isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high):
-        raise InvalidPlan(f"{place}: expected a whole number from {low} to {high}, not {number!r}")
-    return int(number)
-
-
-def _duration(fields: Mapping[str, Any], key: str, place: str, default_ms: int, low_ms: int, high_ms: int) -> int:
-    if key not in fields:
-        return default_ms
-    match = _DURATION.fullmatch(fields[key]) if isinstance(fields[key], str) else None
-    if match is None:
-        raise InvalidPlan(f'{place}: expected a duration such as "90s", "30m", "24h" or "2d", not {fields[key]!r}')
-    duration = int(match[1]) * _UNIT_MS[match[2]]
-    if not low_ms <= duration <= high_ms:
-        raise InvalidPlan(f"{place}: must lie between {low_ms} ms and {high_ms // 1000} s")
-    return duration
-
-
-def _fallback(word: object) -> Fallback:
-    try:
-        return Fallback(word)  # type: ignore[arg-type]  # the constructor is the check
-    except ValueError as error:
-        raise InvalidPlan(f'fallback: expected "always" or "unstarted", not {word!r}') from error
-
-
-def _expression(word: object) -> str | None:
-    if word is not None and (not isinstance(word, str) or not word.strip()):
-        raise InvalidPlan('transform_id: expected a JMESPath expression such as "result.executionArn"')
-    return word if isinstance(word, str) else None
+    @property
+    def quota(self) -> int | None:
+        """Requests over all stages; None when some stage has no quota."""
+        quotas = [stage.quota for stage in self.stages if stage.quota is not None]
+        return sum(quotas) if len(quotas) == len(self.stages) else None

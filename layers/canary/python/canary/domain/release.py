@@ -1,8 +1,4 @@
-"""A release and its state machine.
-
-One table says which state may follow which; the diagram in ``docs/concepts.md`` is drawn from it. A release is changed by
-`Release.moved` and `Release.noted` only, and every change leaves who, when and why in its history.
-"""
+"""A release. `Release.moved` and `Release.noted` change it, and leave who, when and why in its history."""
 
 from __future__ import annotations
 
@@ -11,63 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Final
 
 from canary.domain.audit import Status
+from canary.domain.baseline import Baseline
+from canary.domain.evidence import Gathered
 from canary.domain.plan import Plan
-
-
-class ReleaseState(StrEnum):
-    OPENING = "OPENING"
-    RUNNING = "RUNNING"
-    PAUSED = "PAUSED"
-    HELD = "HELD"
-    PROMOTING = "PROMOTING"
-    WATCHING = "WATCHING"
-    PROMOTED = "PROMOTED"
-    ABORTING = "ABORTING"
-    ABORTED = "ABORTED"
-    SUPERSEDED = "SUPERSEDED"
-    REJECTED = "REJECTED"
-    ROLLING_BACK = "ROLLING_BACK"
-    ROLLED_BACK = "ROLLED_BACK"
-
-
-_S = ReleaseState
-
-#: The whole state machine: from each state, the states that may follow.
-TRANSITIONS: Final[Mapping[ReleaseState, frozenset[ReleaseState]]] = MappingProxyType(
-    {
-        _S.OPENING: frozenset({_S.RUNNING, _S.REJECTED, _S.ABORTED, _S.SUPERSEDED}),
-        _S.RUNNING: frozenset({_S.PAUSED, _S.HELD, _S.PROMOTING, _S.ABORTING, _S.ABORTED, _S.SUPERSEDED}),
-        _S.PAUSED: frozenset({_S.RUNNING, _S.PROMOTING, _S.ABORTING, _S.ABORTED, _S.SUPERSEDED}),
-        _S.HELD: frozenset({_S.RUNNING, _S.PAUSED, _S.PROMOTING, _S.ABORTING, _S.ABORTED, _S.SUPERSEDED}),
-        _S.PROMOTING: frozenset({_S.WATCHING, _S.HELD}),
-        _S.WATCHING: frozenset({_S.PROMOTED, _S.ROLLING_BACK}),
-        _S.PROMOTED: frozenset({_S.ROLLING_BACK}),
-        _S.ABORTING: frozenset({_S.ABORTED}),
-        _S.ROLLING_BACK: frozenset({_S.ROLLED_BACK, _S.PROMOTED}),
-        _S.ABORTED: frozenset(),
-        _S.SUPERSEDED: frozenset(),
-        _S.REJECTED: frozenset(),
-        _S.ROLLED_BACK: frozenset(),
-    }
-)
-
-#: States in which a release has ended (a promoted one can still be taken back).
-ENDED: Final = frozenset({_S.PROMOTED, _S.ABORTED, _S.SUPERSEDED, _S.REJECTED, _S.ROLLED_BACK})
-#: States in which the evidence decides.
-ON_TRIAL: Final = frozenset({_S.RUNNING, _S.PAUSED, _S.HELD})
+from canary.domain.states import ENDED, TRANSITIONS, Gate, Hold, IllegalMove, ReleaseState
+from canary.domain.tally import Tally
 
 FLIPPER: Final = "flipper"
-
-
-class Gate(StrEnum):
-    """Whether slots can be claimed at all."""
-
-    OPEN = "OPEN"
-    CLOSED = "CLOSED"
 
 
 class Verb(StrEnum):
@@ -80,18 +29,15 @@ class Verb(StrEnum):
     ROLLBACK = "rollback"
 
 
-class IllegalMove(Exception):
-    """A transition that the table does not have: a defect, never a situation."""
-
-
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """An operator's wish that the flipper carries out."""
+    """An operator's wish that the flipper carries out. ``force``: a promotion that does not wait for the rest of its proof."""
 
     verb: Verb
     who: str
     why: str
     at: int
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,45 +73,6 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """A release's counters. ``refunded`` slots went back unused; the others add up to the settled requests."""
-
-    succeeded: int = 0
-    failed: int = 0
-    timed_out: int = 0
-    aborted: int = 0
-    lost: int = 0
-    refunded: int = 0
-
-    @property
-    def failures(self) -> int:
-        return self.failed + self.timed_out + self.aborted
-
-    @property
-    def settled(self) -> int:
-        """Requests whose slot is used up."""
-        return self.succeeded + self.failures + self.lost
-
-    def plus(self, status: Status, *, unstarted: bool) -> Tally:
-        """Count one more outcome."""
-        if unstarted:
-            return replace(self, refunded=self.refunded + 1)
-        match status:
-            case Status.SUCCEEDED:
-                return replace(self, succeeded=self.succeeded + 1)
-            case Status.FAILED:
-                return replace(self, failed=self.failed + 1)
-            case Status.TIMED_OUT:
-                return replace(self, timed_out=self.timed_out + 1)
-            case Status.ABORTED:
-                return replace(self, aborted=self.aborted + 1)
-            case Status.LOST:
-                return replace(self, lost=self.lost + 1)
-            case _:
-                raise ValueError(f"{status} is not an outcome")
-
-
-@dataclass(frozen=True, slots=True)
 class Flip:
     """What a flip writes, frozen when it starts: a re-run writes the same. ``before`` was current at ``version``."""
 
@@ -174,13 +81,45 @@ class Flip:
     after: str
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One synthetic request of the preflight, and how it went."""
+
+    status: Status
+    transform_id: str | None = None
+    started_at: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Where current's workflows run (None: it has none), and whether they bear our request ids, which tells them apart."""
+
+    machine: str | None
+    named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Executions of the promoted stack that started ``since`` its promotion and before ``until``, and were counted."""
+
+    since: int = 0
+    until: int = 0
+    started: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """One attempt to make latest the current stack.
 
     ``claimed``, ``open`` and, downwards, ``gate`` are written by routers and operators as well; everything else by the flipper
     alone, on condition that ``rev`` is what it read. ``value`` is the parameter as it stood, ``target`` its ARN.
-    ``granted`` slots are allowed so far; ``forgiven`` are unknown or refunded ones that an operator let pass by ``resume``.
+
+    ``granted`` slots are allowed so far, up to ``allowed`` of them in this stage (None: as the evidence or the coin gives them);
+    ``share`` is the coin's percent. ``forgiven`` are unknown or refunded ones that an operator let pass by ``resume``.
+    ``stage_base`` is how many requests were known or on their way when the stage began. ``accepted``: target and plan were looked
+    at, and the preflight may run. ``behind`` names the release that goes first, and that routers serve meanwhile.
+    ``returning``: it was taken back, and that is being taken back. ``record`` names its newest evidence record.
     """
 
     app: str
@@ -198,6 +137,9 @@ class Release:
     plan: Plan = field(default_factory=Plan)
     stage: int = 0
     stage_since: int = 0
+    stage_base: int = 0
+    share: int = 50
+    allowed: int | None = None
     granted: int = 0
     claimed: int = 0
     gate: Gate = Gate.CLOSED
@@ -207,6 +149,17 @@ class Release:
     lost_forgiven: int = 0
     refunds_forgiven: int = 0
     state_machine: str | None = None
+    named: bool = False
+    baseline: Baseline = field(default_factory=Baseline)
+    gathered: Gathered = field(default_factory=Gathered)
+    control: Control | None = None
+    accepted: bool = False
+    probes: Mapping[int, Probe] = field(default_factory=dict)
+    behind: str | None = None
+    hold: Hold | None = None
+    watched: Watched = field(default_factory=Watched)
+    returning: bool = False
+    record: str | None = None
     asks: tuple[Ask, ...] = ()
     flip: Flip | None = None
     verdict: str | None = None
@@ -232,8 +185,8 @@ class Release:
         if to not in TRANSITIONS[self.state]:
             raise IllegalMove(f"{self.release}: {self.state} cannot become {to}")
         change = Change(now, who, f"{self.state} → {to}", why)
-        ended: dict[str, Any] = {"ended_at": now} if to in ENDED else {}
-        return replace(self, state=to, since=now, reason=why, history=(*self.history, change), **ended, **changes)
+        fixed: dict[str, Any] = {"ended_at": now if to in ENDED else None, "hold": None}
+        return replace(self, state=to, since=now, reason=why, history=(*self.history, change), **{**fixed, **changes})
 
     def announcing(self, kind: NoticeKind, text: str, now: int) -> Release:
         """Return this release with one more notice to send."""

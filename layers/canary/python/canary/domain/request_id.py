@@ -7,25 +7,40 @@ from dataclasses import dataclass
 from typing import Final
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_SHAPE: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}(?:-r(?P<release>\d{8,}-[0-9a-f]{8}))?(?:-k(?P<key>[0-9a-f]{32}))?")
+_SHAPE: Final = re.compile(
+    r"[0-9A-HJKMNP-TV-Z]{26}(?:-r(?P<release>\d{8,}-[0-9a-f]{8})|-c(?P<share>\d\d)(?P<digest>[0-9a-f]{8}))?(?:-k(?P<key>[0-9a-f]{32}))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Where a request's record is: the audit row of a release, the record of a key, both, or nowhere."""
+    """Where a request's record is: the audit row of a release, the record of a key, both, or nowhere.
+
+    ``control`` is set on a request that lost the coin: the release's digest and the share of latest in percent.
+    """
 
     release: str | None
     key: str | None
+    control: tuple[str, int] | None = None
 
 
-def new_request_id(now: int, randomness: int, release: str | None = None, key: str | None = None) -> str:
+def new_request_id(
+    now: int, randomness: int, release: str | None = None, key: str | None = None, control: tuple[str, int] | None = None
+) -> str:
     """Make a request id: a ULID, then ``-r{release}`` when latest may get it, then ``-k{key digest}`` when it is keyed.
 
-    80 characters at most. ``now`` in milliseconds, ``randomness`` of 80 bits.
+    Instead of the release stands ``-c{share}{digest}`` when the coin showed current: so its execution, which bears the id as its
+    name, says under which release and share it ran. 80 characters at most. ``now`` in milliseconds, ``randomness`` of 80 bits.
     """
     number = (now << 80) | (randomness & ((1 << 80) - 1))
     digits = [_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5)]
-    return "".join(digits) + (f"-r{release}" if release else "") + (f"-k{key}" if key else "")
+    mark = f"-r{release}" if release else f"-c{control[1]:02d}{digest_of(control[0])}" if control else ""
+    return "".join(digits) + mark + (f"-k{key}" if key else "")
+
+
+def digest_of(release: str) -> str:
+    """The part of a release's key that tells it from others of about the same time."""
+    return release.rsplit("-", 1)[-1]
 
 
 def without_release(request_id: str) -> str:
@@ -37,4 +52,7 @@ def without_release(request_id: str) -> str:
 def record_of(request_id: str) -> Record | None:
     """Read where a request's record is; None when this is no request id of ours."""
     match = _SHAPE.fullmatch(request_id)
-    return Record(match["release"], match["key"]) if match else None
+    if match is None:
+        return None
+    control = (match["digest"], int(match["share"])) if match["digest"] else None
+    return Record(match["release"], match["key"], control)

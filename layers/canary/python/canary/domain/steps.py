@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from canary.domain.app import App
+from canary.domain.record import Record
 from canary.domain.release import Notice, Release
 
 
@@ -21,12 +22,14 @@ class SaveRelease:
     """Write what changed, on condition that nobody changed the item since it was read.
 
     ``idle``: also on condition that no slot was claimed since and none is open, so that what was judged is all there is.
+    ``record``: the evidence record of the decision, which is kept first.
     """
 
     before: Release
     after: Release
     why: str
     idle: bool = False
+    record: Record | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,15 @@ class RestoreLatest:
 
 
 @dataclass(frozen=True, slots=True)
+class RunProbe:
+    """Run one payload of the preflight on latest, and keep in the release what came of it. Safe to repeat: its id is its own."""
+
+    release: Release
+    number: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Announce:
     """Send the release's oldest notice, then strike it off."""
 
@@ -74,4 +86,4 @@ class Announce:
     why: str
 
 
-Step = CreateRelease | SaveRelease | SaveApp | WriteParameter | BlankLatest | RestoreLatest | Announce
+Step = CreateRelease | SaveRelease | SaveApp | WriteParameter | BlankLatest | RestoreLatest | RunProbe | Announce

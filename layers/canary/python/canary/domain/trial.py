@@ -2,37 +2,124 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from canary.domain import judge
+from canary.domain.alarm import AlarmState
 from canary.domain.app import Seen
 from canary.domain.asks import carry_out
-from canary.domain.changes import abort, advance, overtaken, save
-from canary.domain.judge import Judgement
-from canary.domain.release import Gate, NoticeKind, Release, ReleaseState
-from canary.domain.steps import Step
+from canary.domain.case import case_of, sight_of
+from canary.domain.changes import abort, held, overtaken, save, with_record
+from canary.domain.judge import Case, Judgement, Verdict
+from canary.domain.plan import GateDefault, ManualGate, NoData
+from canary.domain.release import Release
+from canary.domain.sight import Sight
+from canary.domain.stages import advance, granting, promoting
+from canary.domain.states import PASSING_HOLDS, Gate, Hold, ReleaseState
+from canary.domain.steps import SaveRelease, Step
+from canary.domain.words import duration
 
 _S = ReleaseState
 
 
 def on_trial(release: Release, seen: Seen, now: int) -> Step | None:
-    """Decide on an unfinished release: overtaken, asked for, failed, passed, out of time, or held."""
+    """Decide on an unfinished release: overtaken, asked for, failed, passed, out of time, held, or given more slots."""
     if step := overtaken(release, seen, now):
         return step
     if release.asks:
         return carry_out(release, seen, now)
-    verdict = judge.judge(release, now)
+    sight = sight_of(release, seen)
+    if sight is None:
+        if now < release.opened_at + release.plan.deadline_ms:
+            return None
+        unseen = Verdict(Judgement.ERROR, "its requests could not be looked at")
+        return _at_the_deadline(release, seen, case_of(release, Sight(), now), unseen, now)
+    case = case_of(release, sight, now)
+    verdict = judge.judge(case)
+    step = _decided(release, seen, case, verdict, now)
+    if step is None:
+        return None
+    return with_record(step, case, verdict)
+
+
+def _decided(release: Release, seen: Seen, case: Case, verdict: Verdict, now: int) -> SaveRelease | None:
     if verdict.judgement is Judgement.FAIL:
         return abort(release, verdict.reason, now, verdict=str(verdict))
-    running = release.state is _S.RUNNING
-    no_current = seen.serving is None
-    if running and release.gate is Gate.OPEN and verdict.judgement is Judgement.PASS and not no_current:
-        return advance(release, seen, now, verdict.reason)
+    going = release.state is _S.RUNNING and release.gate is Gate.OPEN
+    if verdict.judgement is Judgement.PASS and seen.serving is not None:
+        gate = case.now.gate
+        if gate is not None and (going or release.hold is Hold.APPROVAL):
+            return _at_the_gate(release, seen, case, verdict, gate, now)
+        if going:
+            return advance(release, seen, case, now, verdict.reason)
     if now >= release.opened_at + release.plan.deadline_ms:
-        why = f"not decided within its deadline of {judge.duration(release.plan.deadline_ms)}: {verdict.reason}"
-        return abort(release, why, now, verdict=str(verdict))
-    obstacle = judge.missing(release) or seen.unreadable.get(release.release)
-    obstacle = obstacle or ("current is missing or names no target that may be called" if no_current else None)
-    if running and obstacle:
-        held = release.moved(_S.HELD, now=now, why=obstacle, gate=Gate.CLOSED, verdict=str(verdict))
-        text = f"{release.tag} is held: {obstacle}. Next: `canary resume {release.app}` or `canary abort {release.app}`"
-        return save(release, held.announcing(NoticeKind.HELD, text, now))
+        return _at_the_deadline(release, seen, case, verdict, now)
+    obstacle = _obstacle(seen, case, verdict)
+    passing = release.hold in PASSING_HOLDS
+    if obstacle and (release.state is _S.RUNNING or (passing and obstacle[0] is not release.hold)):
+        return held(release, *obstacle, now, verdict=str(verdict))
+    if passing and not obstacle:
+        gate_now = Gate.CLOSED if seen.app.stopped else Gate.OPEN
+        return save(release, release.moved(_S.RUNNING, now=now, why=f"no longer so: {release.reason}", gate=gate_now))
+    return _grant(release, case) if going else None
+
+
+def _at_the_gate(release: Release, seen: Seen, case: Case, verdict: Verdict, gate: ManualGate, now: int) -> SaveRelease | None:
+    """The stage has passed; a person says whether the release goes on, or, after a while, the plan does."""
+    if release.hold is not Hold.APPROVAL:
+        until = f"; after {duration(gate.timeout_ms)} without an answer the plan says {gate.default}"
+        return held(
+            release, Hold.APPROVAL, f"stage {release.stage + 1} waits for approval: {verdict.reason}{until}", now, str(verdict)
+        )
+    if now < release.since + gate.timeout_ms:
+        return None
+    nobody = f"nobody answered at the gate of stage {release.stage + 1} within {duration(gate.timeout_ms)}"
+    if gate.default is GateDefault.CONTINUE:
+        if seen.app.stopped:  # it goes on once the emergency stop is over
+            return None
+        return advance(release, seen, case, now, f"{verdict.reason}; {nobody}, and the plan says continue")
+    return abort(release, f"{nobody}, and the plan says abort", now, verdict=str(verdict))
+
+
+def _at_the_deadline(release: Release, seen: Seen, case: Case, verdict: Verdict, now: int) -> SaveRelease | None:
+    why, no_data = _out_of_time(release, verdict.reason), release.plan.no_data
+    if no_data is NoData.HOLD:
+        waits = release.state is _S.RUNNING or release.hold in PASSING_HOLDS
+        return held(release, Hold.DEADLINE, why, now, str(verdict)) if waits else None
+    tally, going = release.tally, release.state is _S.RUNNING and release.gate is Gate.OPEN
+    quiet = all(case.alarms.get(name) is AlarmState.OK for name in case.now.alarms)
+    clean = tally.succeeded > 0 and not tally.failures and verdict.judgement is Judgement.WAIT and quiet
+    if no_data is NoData.PROMOTE and going and clean and seen.serving is not None:
+        why = f"{why}; nothing failed, and the plan says promote"
+        return save(release, promoting(release, seen, now, why, why))
+    return abort(release, why, now, verdict=str(verdict))
+
+
+def _out_of_time(release: Release, why: str) -> str:
+    return f"not decided within its deadline of {duration(release.plan.deadline_ms)}: {why}"
+
+
+def _obstacle(seen: Seen, case: Case, verdict: Verdict) -> tuple[Hold, str] | None:
+    """What keeps a release from going on."""
+    if verdict.judgement is Judgement.ERROR:
+        return _cause(case), verdict.reason
+    if seen.serving is None:
+        return Hold.CURRENT, "current is missing or names no target that may be called"
     return None
+
+
+def _cause(case: Case) -> Hold:
+    if case.blind:
+        return Hold.OBSERVATION
+    if any(name not in case.alarms for name in case.now.alarms):
+        return Hold.ALARM
+    return Hold.LOST if case.lost > case.lost_forgiven else Hold.UNSENT
+
+
+def _grant(release: Release, case: Case) -> SaveRelease | None:
+    changes = granting(release, case)
+    if not changes:
+        return None
+    after = replace(release, **changes)
+    free = after.granted - after.claimed
+    return SaveRelease(release, after, f"{max(0, free)} slots free, {after.share} % of the requests: as the evidence has earned")

@@ -1,0 +1,40 @@
+"""The pace: how many requests a release may have on the way, and how often the coin shows latest, by what it has proved."""
+
+from __future__ import annotations
+
+from math import floor
+from typing import Final
+
+from canary.domain.baseline import Baseline
+from canary.domain.bets import at_most
+from canary.domain.evidence import ALONE, Evidence
+from canary.domain.plan import Stage
+
+#: Failures that are put at risk at once: with a failure rate of U at most, so many of what is on the way may be expected to fail.
+AT_RISK: Final = 2
+#: More are never out at once. ``open`` holds what was claimed since the last pass, and an item has 400 KB.
+MOST_OUT: Final = 1_000
+#: With fewer than this on the way at current's own traffic, a coin would leave latest so little that nothing were learned.
+_BUSY: Final = 20
+#: The least that a coin shows, so that evidence keeps coming, and the most: a failure says the more, the rarer latest was.
+_LEAST_SHARE: Final = 1
+_MOST_SHARE: Final = 20
+
+
+def slots(evidence: Evidence, baseline: Baseline) -> int:
+    """How many may be on the way at once: 2 while nothing is known, then 2, 3, 5, 8, 13 … as long as all goes well."""
+    bound = at_most(evidence.finished, evidence.failed, baseline.rate)
+    return max(1, min(MOST_OUT, floor(AT_RISK / bound)))
+
+
+def share_of(stage: Stage, earned: int, baseline: Baseline) -> int:
+    """The coin's percent. A stage's weight is a ceiling; below it earned slots need only so much of the traffic.
+
+    With little traffic there is no coin: latest gets the stage's whole weight while slots are free, and is held against the
+    history. With much, the coin shows latest about half as often as the slots could take. So they are hardly ever used up: while
+    routers have not heard of it yet, requests would count as compared that could not have gone to latest.
+    """
+    if not stage.earned or baseline.mean_ms < _BUSY * baseline.interval_ms or not baseline.interval_ms:
+        return stage.weight
+    needed = ALONE * earned * baseline.interval_ms // (2 * baseline.mean_ms)
+    return min(stage.weight, max(_LEAST_SHARE, min(_MOST_SHARE, needed)))
