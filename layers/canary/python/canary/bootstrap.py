@@ -7,15 +7,18 @@ import secrets
 import time
 from collections.abc import Mapping
 
+from canary.aws.alarms import AlarmBook
 from canary.aws.audit import AuditTable
 from canary.aws.clients import invoking, once, patient, quick, starting
-from canary.aws.executions import StackInventory, StepFunctions
+from canary.aws.executions import StepFunctions
 from canary.aws.flipper_function import FlipperFunction
 from canary.aws.installation import caller, described
+from canary.aws.inventory import StackInventory
 from canary.aws.keys import KeyTable
 from canary.aws.notices import NoticeBoard
 from canary.aws.parameters import ParameterStore
 from canary.aws.premises import InstalledParts
+from canary.aws.records import RecordTable
 from canary.aws.releases import ReleaseTable
 from canary.aws.targets import StackTargets
 from canary.aws.transform_id import expression_problem
@@ -31,8 +34,10 @@ from canary.flipping.flipper import Flipper, Log
 from canary.flipping.world import World
 from canary.meter import Meter
 from canary.operating.doctor import Doctor, Parts
+from canary.operating.judging import Weigher
 from canary.operating.operator import Operator
 from canary.operating.reading import Reader
+from canary.ports import Executions
 from canary.routing.keyed import Desk
 from canary.routing.router import Router
 from canary.routing.view import View
@@ -82,8 +87,11 @@ def world(settings: FlipperSettings, meter: Meter) -> World:
         releases=table,
         apps=table,
         audit=AuditTable(dynamodb, here.audit_table, here.region),
+        records=RecordTable(dynamodb, here.audit_table, here.region),
         executions=StepFunctions(states),
         stacks=StackInventory(patient("lambda"), states),
+        targets=StackTargets(invoking, starting),
+        alarms=AlarmBook(patient("cloudwatch")),
         notices=NoticeBoard(patient("events"), patient("sns"), settings.event_bus, settings.topic_arn),
         allowed=here.allowed,
         inspect_expression=expression_problem,
@@ -115,8 +123,15 @@ def reader(settings: OperatorSettings) -> Reader:
     here = settings.installation
     dynamodb = patient("dynamodb")
     table = ReleaseTable(dynamodb, here.releases_table, here.region)
-    rows = AuditTable(dynamodb, here.audit_table, here.region)
-    return Reader(ParameterStore(patient("ssm"), here.prefix), table, table, table, rows, clock=now)
+    audit = AuditTable(dynamodb, here.audit_table, here.region)
+    records = RecordTable(dynamodb, here.audit_table, here.region)
+    weigher = Weigher(audit, records, AlarmBook(patient("cloudwatch")))
+    return Reader(ParameterStore(patient("ssm"), here.prefix), table, table, table, audit, records, weigher, clock=now)
+
+
+def executions(settings: OperatorSettings) -> Executions:  # noqa: ARG001 - with the settings, the region is known
+    """Wire up the reading of workflows."""
+    return StepFunctions(patient("stepfunctions"))
 
 
 def doctor(settings: OperatorSettings) -> Doctor:
@@ -131,4 +146,4 @@ def doctor(settings: OperatorSettings) -> Doctor:
     )
     inventory = StackInventory(patient("lambda"), patient("stepfunctions"))
     premises = InstalledParts(patient("dynamodb"), patient("lambda"), patient("sts"), here.releases_table)
-    return Doctor(reader(settings), inventory, premises, parts, clock=now)
+    return Doctor(reader(settings), inventory, AlarmBook(patient("cloudwatch")), premises, parts, clock=now)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from canary.domain.alarm import AlarmState
 from canary.domain.app import App, Parameter, Version
 from canary.domain.audit import Execution, Row, RowUpdate
+from canary.domain.baseline import Past
 from canary.domain.call import Call
 from canary.domain.claim import Claimed
 from canary.domain.keyed import KeyRecord
+from canary.domain.record import Record
 from canary.domain.release import Notice, Release
 from canary.domain.target import Target
 
@@ -93,6 +96,19 @@ class Audit(Protocol):
     def mark_counted(self, row: Row) -> None:
         """Take a finished and counted row out of the index of rows in flight."""
 
+    def of_release(self, app: str, release: str) -> Iterable[Row]:
+        """Read all rows of a release, oldest first, by pages."""
+
+
+class Records(Protocol):
+    """The evidence records: what was judged, and what was decided, for every decision."""
+
+    def put(self, record: Record) -> None:
+        """Keep a record; one with the same name is kept as it is."""
+
+    def of_release(self, app: str, release: str) -> Sequence[Record]:
+        """Read the records of a release, oldest first."""
+
 
 class Keys(Protocol):
     """The records of requests with an Idempotency-Key."""
@@ -111,16 +127,52 @@ class Targets(Protocol):
     """The stacks."""
 
     def call(
-        self, target: Target, body: bytes, request_id: str, release: str | None, timeout_ms: int, transform_id: str | None
+        self,
+        target: Target,
+        body: bytes,
+        request_id: str,
+        release: str | None,
+        timeout_ms: int,
+        transform_id: str | None,
+        *,
+        synthetic: bool = False,
     ) -> Call:
-        """Start work on a stack, once. ``transform_id`` is the plan's expression for finding it in the answer. Never raises."""
+        """Start work on a stack, once. ``transform_id`` is the plan's expression for finding it in the answer. Never raises.
+
+        ``synthetic`` work is marked as such: it is no upstream's.
+        """
 
 
 class Executions(Protocol):
-    """Step Functions, for reading."""
+    """Step Functions."""
 
     def observe(self, arns: Iterable[str]) -> Mapping[str, Execution]:
         """Read executions, by Describe or by List pages, whichever is cheaper."""
+
+    def past(self, machine: str) -> Sequence[Past]:
+        """Read the newest finished executions of a state machine, by pages, `MOST_PAST` at most."""
+
+    def failures(self, machine: str, since: int) -> Sequence[Execution]:
+        """Read the executions that started since then and have failed, timed out or been aborted, by pages.
+
+        Raises `Unavailable` with the code ``TooMany`` when there are more than `MOST_PAST`.
+        """
+
+    def started(self, machine: str, since: int, until: int) -> Sequence[Execution]:
+        """Read the executions that started from ``since`` on and before ``until``, by pages, `MOST_PAST` at most: the newest."""
+
+    def succeeded(self, machine: str, since: int, most: int) -> Sequence[Execution]:
+        """Read the executions that started since then and have succeeded, by pages: the newest, not many more than ``most``."""
+
+    def stop(self, arn: str, cause: str) -> None:
+        """Stop an execution; one that has ended or is not known stays as it is."""
+
+
+class Alarms(Protocol):
+    """CloudWatch alarms."""
+
+    def states(self, names: Iterable[str]) -> Mapping[str, AlarmState]:
+        """Read the states of alarms, composite ones too; those that do not exist are absent. Raises `Denied`, `Unavailable`."""
 
 
 class Stacks(Protocol):

@@ -1,27 +1,38 @@
-"""Step Functions and Lambda, for reading: how executions ended, and which stacks exist."""
+"""Step Functions: how executions ended, what a state machine has done of late, and stopping one."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from canary.aws.faults import translated
 from canary.aws.parameters import milliseconds
-from canary.domain.audit import Execution, ExecutionStatus
-from canary.domain.target import Target, TargetKind, state_machine_of
+from canary.domain.audit import FAILURES, SKEW_MS, Execution, ExecutionStatus
+from canary.domain.baseline import MOST_PAST, Past
+from canary.domain.release import timestamp
+from canary.domain.target import shorten, state_machine_of
 from canary.errors import Denied, Unavailable
 
 if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_stepfunctions import SFNClient
 
 _SERVICE: Final = "Step Functions"
+_PAGE: Final = 1000
 #: From this many executions of one state machine, pages of a thousand are cheaper than asking one by one.
 _MANY: Final = 20
 _MOST_PAGES: Final = 20
 _MISSING: Final = frozenset({"ExecutionDoesNotExist", "InvalidArn", "StateMachineDoesNotExist"})
-_NO_SUCH_STACK: Final = frozenset({"ResourceNotFoundException", "ResourceNotFound", "StateMachineDoesNotExist", "InvalidArn"})
+#: There is no such state machine, or an Express one, which keeps no list of its executions.
+_NO_LIST: Final = frozenset({"StateMachineDoesNotExist", "InvalidArn", "StateMachineTypeNotSupported"})
+#: What StopExecution says of one that is not running; what we send is valid by itself.
+_NOT_RUNNING: Final = frozenset({"ExecutionDoesNotExist", "InvalidArn", "ValidationException"})
+#: The words of a stop are encrypted with the state machine's own key, which we may not use.
+_NO_KEY: Final = frozenset({"KmsAccessDeniedException", "KmsInvalidStateException"})
+_MOST_CAUSE: Final = 32_768
+_FAILED: Final = tuple(sorted(status.value for status in FAILURES))
+_FINISHED: Final = frozenset({*_FAILED, ExecutionStatus.SUCCEEDED.value})
 
 
 class StepFunctions:
@@ -42,6 +53,61 @@ class StepFunctions:
             seen |= {arn: self._described(arn) for arn in wanted - seen.keys()}
         return seen
 
+    def past(self, machine: str) -> Sequence[Past]:
+        """Read the newest finished executions of a state machine, among the newest `MOST_PAST`; none where it keeps no list."""
+        try:
+            newest = tuple(islice(self._newest(machine), MOST_PAST))
+        except Unavailable as error:
+            if error.code in _NO_LIST:
+                return ()
+            raise
+        return tuple(_past(execution) for execution in newest if execution.status.value in _FINISHED)
+
+    def failures(self, machine: str, since: int) -> Sequence[Execution]:
+        """Read the executions that started since then and have failed, timed out or been aborted, newest first.
+
+        Raises `Unavailable`, with the code ``TooMany`` when there are more than `MOST_PAST`.
+        """
+        found: dict[str, Execution] = {}  # one that is redriven meanwhile may be on two lists
+        for execution in chain.from_iterable(self._newest(machine, since, status) for status in _FAILED):
+            if _start(execution) >= since:
+                found[execution.arn] = execution
+            if len(found) > MOST_PAST:
+                message = f"more than {MOST_PAST} executions of {machine} that started since {timestamp(since)} have failed"
+                raise Unavailable(_SERVICE, "TooMany", message)
+        return tuple(sorted(found.values(), key=_start, reverse=True))
+
+    def started(self, machine: str, since: int, until: int) -> Sequence[Execution]:
+        """Read the executions that started from ``since`` on and before ``until``: the newest `MOST_PAST`, newest first."""
+        within = (execution for execution in self._newest(machine, since) if since <= _start(execution) < until)
+        return tuple(islice(within, MOST_PAST))
+
+    def succeeded(self, machine: str, since: int, most: int) -> Sequence[Execution]:
+        """Read the executions that started since then and have succeeded, newest first: whole pages, until ``most`` are found."""
+        found: list[Execution] = []
+        for page in self._pages(machine, since, ExecutionStatus.SUCCEEDED.value):
+            found += (execution for execution in page if _start(execution) >= since)
+            if len(found) >= most:
+                break
+        return found
+
+    def stop(self, arn: str, cause: str) -> None:
+        """Stop an execution; one that has ended or is not known stays as it is."""
+        try:
+            self._stop(executionArn=arn, error="Canary", cause=shorten(cause, _MOST_CAUSE))
+        except Unavailable as error:
+            if error.code not in _NO_KEY:
+                raise
+            self._stop(executionArn=arn)  # without words there is nothing to encrypt
+
+    def _stop(self, **asked: Any) -> None:
+        try:
+            with translated(_SERVICE):
+                self._client.stop_execution(**asked)
+        except Unavailable as error:
+            if error.code not in _NOT_RUNNING:
+                raise
+
     def _described(self, arn: str) -> Execution:
         try:
             with translated(_SERVICE):
@@ -57,54 +123,41 @@ class StepFunctions:
     def _listed(self, machine: str, wanted: set[str]) -> dict[str, Execution]:
         seen: dict[str, Execution] = {}
         try:
-            with translated(_SERVICE):
-                pages = self._client.get_paginator("list_executions").paginate(
-                    stateMachineArn=machine, PaginationConfig={"PageSize": 1000, "MaxItems": 1000 * _MOST_PAGES}
-                )
-                for page in pages:
-                    found = {item["executionArn"]: item for item in page["executions"] if item["executionArn"] in wanted}
-                    seen |= {arn: _execution(item, None) for arn, item in found.items()}
-                    if seen.keys() >= wanted:
-                        break
+            for page in islice(self._pages(machine), _MOST_PAGES):
+                seen |= {execution.arn: execution for execution in page if execution.arn in wanted}
+                if seen.keys() >= wanted:
+                    break
         except Unavailable as error:
             if isinstance(error, Denied) or error.code in _MISSING:
                 return {}  # describing them says the same, one by one
             raise
         return seen
 
+    def _newest(self, machine: str, since: int | None = None, status: str | None = None) -> Iterator[Execution]:
+        return chain.from_iterable(self._pages(machine, since, status))
 
-class StackInventory:
-    """What exists."""
+    def _pages(self, machine: str, since: int | None = None, status: str | None = None) -> Iterator[Sequence[Execution]]:
+        """Turn the pages of a state machine's executions, newest start first, until one ends before ``since``.
 
-    def __init__(self, lambda_client: LambdaClient, states_client: SFNClient) -> None:
-        self._lambda = lambda_client
-        self._states = states_client
-
-    def problem(self, target: Target) -> str | None:
-        """Say why a target cannot be released: it is missing, or an Express workflow."""
-        try:
-            if target.kind is TargetKind.LAMBDA:
-                with translated("Lambda"):
-                    self._lambda.get_function_configuration(FunctionName=target.arn)
-                return None
-            return self._workflow_problem(target)
-        except Denied as error:
-            return f"{target.arn} cannot be inspected: {error}"
-        except Unavailable as error:
-            if error.code in _NO_SUCH_STACK:
-                return f"{target.arn} does not exist: deploy it before releasing it"
-            raise
-
-    def _workflow_problem(self, target: Target) -> str | None:
+        The order is Step Functions' own: near ``since`` it is trusted only as far as clocks are.
+        """
+        asked: dict[str, Any] = {"stateMachineArn": _unqualified(machine), "PaginationConfig": {"PageSize": _PAGE}}
+        if status is not None:
+            asked["statusFilter"] = status
         with translated(_SERVICE):
-            if target.qualifier is not None and not target.qualifier.isdigit():
-                self._states.describe_state_machine_alias(stateMachineAliasArn=target.arn)
-                machine = self._states.describe_state_machine(stateMachineArn=target.unqualified_arn)
-            else:
-                machine = self._states.describe_state_machine(stateMachineArn=target.arn)
-        if machine.get("type") == "EXPRESS":
-            return f"{target.arn} is an Express workflow, whose end cannot be followed: use a Standard one"
-        return None
+            for page in self._client.get_paginator("list_executions").paginate(**asked):
+                executions = [_execution(found, None) for found in page["executions"]]
+                yield executions
+                if since is not None and executions and _start(executions[-1]) < since - SKEW_MS:
+                    return
+
+
+def _unqualified(machine: str) -> str:
+    """The state machine of an alias or a version.
+
+    Listed by an alias or a version, only those executions come that were started by exactly that ARN: not all that the stack did.
+    """
+    return ":".join(machine.split(":")[:7])
 
 
 def _execution(found: Any, error: str | None) -> Execution:
@@ -116,3 +169,13 @@ def _execution(found: Any, error: str | None) -> Execution:
         stopped_at=milliseconds(stopped) if stopped else None,
         error=error,
     )
+
+
+def _past(execution: Execution) -> Past:
+    started = _start(execution)
+    stopped = execution.stopped_at if execution.stopped_at is not None else started
+    return Past(execution.status.value in _FAILED, started, max(0, stopped - started))
+
+
+def _start(execution: Execution) -> int:
+    return execution.started_at or 0

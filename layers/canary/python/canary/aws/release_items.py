@@ -6,6 +6,7 @@ from typing import Any
 
 from pynamodb.expressions.update import Action
 
+from canary.aws.gathered_items import gathered_attributes, gathered_fields, learned_of, learned_text
 from canary.aws.tables import (
     APP_ITEM,
     AppItem,
@@ -18,21 +19,11 @@ from canary.aws.tables import (
     StoppedItem,
 )
 from canary.domain.app import App, Mirror, Quarantined, Stopped
-from canary.domain.plan import plan_document, plan_from
-from canary.domain.release import (
-    Ask,
-    Change,
-    Flip,
-    Gate,
-    Notice,
-    NoticeKind,
-    Release,
-    ReleaseState,
-    Tally,
-    Verb,
-    from_timestamp,
-    timestamp,
-)
+from canary.domain.plan import Plan
+from canary.domain.plan_document import plan_document, plan_from
+from canary.domain.release import Ask, Change, Flip, Notice, NoticeKind, Release, Verb, from_timestamp, timestamp
+from canary.domain.states import Gate, Hold, ReleaseState
+from canary.domain.tally import Tally
 
 
 def release_item(model: type[ReleaseItem], release: Release) -> ReleaseItem:
@@ -55,6 +46,9 @@ def release_item(model: type[ReleaseItem], release: Release) -> ReleaseItem:
         plan=plan_document(release.plan),
         stage=release.stage,
         stage_since=timestamp(release.stage_since),
+        stage_base=release.stage_base,
+        share=release.share,
+        allowed=release.allowed,
         granted=release.granted,
         claimed=release.claimed,
         gate=release.gate.value,
@@ -69,7 +63,14 @@ def release_item(model: type[ReleaseItem], release: Release) -> ReleaseItem:
         lost_forgiven=release.lost_forgiven,
         refunds_forgiven=release.refunds_forgiven,
         state_machine=release.state_machine,
-        asks=[AskItem(verb=a.verb.value, who=a.who, why=a.why, at=timestamp(a.at)) for a in release.asks],
+        named=release.named or None,
+        **gathered_attributes(release),
+        accepted=release.accepted or None,
+        behind=release.behind,
+        hold=release.hold.value if release.hold else None,
+        returning=release.returning or None,
+        record=release.record,
+        asks=[AskItem(verb=a.verb.value, who=a.who, why=a.why, at=timestamp(a.at), force=a.force or None) for a in release.asks],
         flip=FlipItem(before=flip.before, version=flip.version, after=flip.after) if flip else None,
         verdict=release.verdict,
         reason=release.reason,
@@ -83,6 +84,7 @@ def release_item(model: type[ReleaseItem], release: Release) -> ReleaseItem:
 
 def release_of(item: Any) -> Release:
     """Read a release from its item."""
+    plan = plan_from(item.plan)
     return Release(
         app=item.app,
         release=item.release,
@@ -97,9 +99,10 @@ def release_of(item: Any) -> Release:
         tag=item.tag,
         by=item.by,
         commit=item.commit,
-        plan=plan_from(item.plan),
+        plan=plan,
         stage=int(item.stage),
         stage_since=from_timestamp(item.stage_since),
+        **_stage_fields(item, plan),
         granted=int(item.granted),
         claimed=int(item.claimed),
         gate=Gate(item.gate),
@@ -116,7 +119,14 @@ def release_of(item: Any) -> Release:
         lost_forgiven=int(item.lost_forgiven),
         refunds_forgiven=int(item.refunds_forgiven),
         state_machine=item.state_machine,
-        asks=tuple(Ask(Verb(a.verb), a.who, a.why, from_timestamp(a.at)) for a in item.asks),
+        named=bool(item.named),
+        **gathered_fields(item),
+        accepted=bool(item.accepted),
+        behind=item.behind,
+        hold=Hold(item.hold) if item.hold else None,
+        returning=bool(item.returning),
+        record=item.record,
+        asks=tuple(Ask(Verb(a.verb), a.who, a.why, from_timestamp(a.at), bool(a.force)) for a in item.asks),
         flip=Flip(item.flip.before, int(item.flip.version), item.flip.after) if item.flip else None,
         verdict=item.verdict,
         reason=item.reason,
@@ -126,6 +136,15 @@ def release_of(item: Any) -> Release:
         notices=tuple(Notice(NoticeKind(n.kind), n.text, from_timestamp(n.at)) for n in item.notices),
         history=tuple(Change(from_timestamp(c.at), c.who, c.what, c.why) for c in item.history),
     )
+
+
+def _stage_fields(item: Any, plan: Plan) -> dict[str, Any]:
+    """Where the stage began; an item of the first version does not tell, but there every stage had its quota."""
+    if item.stage_base is None:
+        before = sum(each.quota or 0 for each in plan.stages[: int(item.stage)])
+        return {"stage_base": before, "share": plan.stages[int(item.stage)].weight, "allowed": int(item.granted)}
+    allowed = int(item.allowed) if item.allowed is not None else None
+    return {"stage_base": int(item.stage_base), "share": int(item.share), "allowed": allowed}
 
 
 def release_changes(model: type[ReleaseItem], before: Release, after: Release) -> list[Action]:
@@ -161,6 +180,7 @@ def app_item(model: type[AppItem], app: App) -> AppItem:
             for arn, q in app.quarantine.items()
         },
         checked=app.checked,
+        learned=learned_text(app.learned),
         stopped=StoppedItem(who=app.stopped.who, why=app.stopped.why, at=timestamp(app.stopped.at)) if app.stopped else None,
         last_pass=timestamp(app.last_pass) if app.last_pass is not None else None,
     )
@@ -180,6 +200,7 @@ def app_of(item: Any) -> App:
             for arn, q in item.quarantine.as_dict().items()
         },
         checked=int(item.checked),
+        learned=learned_of(item.learned),
         stopped=Stopped(stopped.who, stopped.why, from_timestamp(stopped.at)) if stopped else None,
         last_pass=from_timestamp(item.last_pass) if item.last_pass else None,
     )

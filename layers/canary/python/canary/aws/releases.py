@@ -11,7 +11,8 @@ from canary.aws.release_items import app_changes, app_item, app_of, release_chan
 from canary.aws.tables import APP_ITEM, AppItem, ReleaseItem, bound
 from canary.domain.app import App
 from canary.domain.claim import Claimed
-from canary.domain.release import Gate, Release, timestamp
+from canary.domain.release import Release, timestamp
+from canary.domain.states import Gate
 from canary.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class ReleaseTable:
         condition = model.rev == before.rev
         if idle:
             condition &= (model.claimed == before.claimed) & (model.open == {})
+        if after.granted < before.granted:  # slots that are claimed meanwhile cannot be taken back
+            condition &= model.claimed <= after.granted
         item = model(before.app, before.release)
         actions = release_changes(model, before, after)
         return self._write(item.get_update_kwargs_from_instance(actions=actions, condition=condition)) is None

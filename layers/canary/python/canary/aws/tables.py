@@ -39,6 +39,7 @@ class AuditItem(Model):
     error = UnicodeAttribute(null=True)
     payload_sha256 = UnicodeAttribute(null=True)
     payload_bytes = NumberAttribute(null=True)
+    share = NumberAttribute(null=True)
     expires_at = NumberAttribute(null=True)
     unstarted = BooleanAttribute(null=True)
     fell_back = BooleanAttribute(null=True)
@@ -60,6 +61,23 @@ class KeyItem(Model):
     expires_at = NumberAttribute()
 
 
+class RecordItem(Model):
+    """One evidence record, in the audit table beside the rows. What was judged stands as JSON text, in which no digit is lost."""
+
+    release_id = UnicodeAttribute(hash_key=True)
+    request_id = UnicodeAttribute(range_key=True)
+    app = UnicodeAttribute()
+    at = UnicodeAttribute()
+    rev = NumberAttribute()
+    code = UnicodeAttribute()
+    judgement = UnicodeAttribute()
+    reason = UnicodeAttribute()
+    decision = UnicodeAttribute()
+    case: JSONAttribute = JSONAttribute()
+    numbers: JSONAttribute = JSONAttribute()
+    expires_at = NumberAttribute()
+
+
 class ChangeItem(MapAttribute[str, Any]):
     """One line of a release's history."""
 
@@ -76,6 +94,7 @@ class AskItem(MapAttribute[str, Any]):
     who = UnicodeAttribute()
     why = UnicodeAttribute()
     at = UnicodeAttribute()
+    force = BooleanAttribute(null=True)
 
 
 class NoticeItem(MapAttribute[str, Any]):
@@ -113,6 +132,9 @@ class ReleaseItem(Model):
     plan: JSONAttribute = JSONAttribute()
     stage = NumberAttribute()
     stage_since = UnicodeAttribute()
+    stage_base = NumberAttribute(null=True)
+    share = NumberAttribute(null=True)
+    allowed = NumberAttribute(null=True)
     granted = NumberAttribute()
     claimed = NumberAttribute()
     gate = UnicodeAttribute()
@@ -127,6 +149,17 @@ class ReleaseItem(Model):
     lost_forgiven = NumberAttribute()
     refunds_forgiven = NumberAttribute()
     state_machine = UnicodeAttribute(null=True)
+    named = BooleanAttribute(null=True)
+    baseline: JSONAttribute = JSONAttribute(null=True)
+    gathered: JSONAttribute = JSONAttribute(null=True)
+    control: JSONAttribute = JSONAttribute(null=True)
+    accepted = BooleanAttribute(null=True)
+    probes: JSONAttribute = JSONAttribute(null=True)
+    behind = UnicodeAttribute(null=True)
+    hold = UnicodeAttribute(null=True)
+    watched: JSONAttribute = JSONAttribute(null=True)
+    returning = BooleanAttribute(null=True)
+    record = UnicodeAttribute(null=True)
     asks = ListAttribute(of=AskItem)
     flip = FlipItem(null=True)
     verdict = UnicodeAttribute(null=True)
@@ -165,6 +198,7 @@ class AppItem(Model):
     mirror = MirrorItem(null=True)
     quarantine: MapAttribute[str, Any] = MapAttribute()
     checked = NumberAttribute()
+    learned: JSONAttribute = JSONAttribute(null=True)
     stopped = StoppedItem(null=True)
     last_pass = UnicodeAttribute(null=True)
     lease_owner = UnicodeAttribute(null=True)

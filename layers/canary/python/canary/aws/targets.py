@@ -42,6 +42,8 @@ _UNCLEAR: Final = frozenset(
     {"ServiceException", "InternalFailure", "InternalServerException", "InternalServerError", "ServiceUnavailable"}
 )
 _TOO_LARGE: Final = frozenset({"RequestTooLargeException", "RequestEntityTooLargeException"})
+#: How a function tells work that no upstream has asked for; the second is for code that looks for it among HTTP headers.
+_SYNTHETIC: Final = {"canary_synthetic": "true", "X-Canary-Synthetic": "true"}
 
 
 class StackTargets:
@@ -56,13 +58,25 @@ class StackTargets:
         self._states_client = states_client
 
     def call(
-        self, target: Target, body: bytes, request_id: str, release: str | None, timeout_ms: int, transform_id: str | None
+        self,
+        target: Target,
+        body: bytes,
+        request_id: str,
+        release: str | None,
+        timeout_ms: int,
+        transform_id: str | None,
+        *,
+        synthetic: bool = False,
     ) -> Call:
-        """Start work on a stack, once. Never raises."""
+        """Start work on a stack, once. Never raises.
+
+        A function is told what is ``synthetic``; a state machine sees it by the name of its execution, which is the request id.
+        """
         try:
             if target.kind is TargetKind.STATE_MACHINE:
                 return self._start(target, body, request_id, timeout_ms)
-            return self._invoke(target, body, request_id, release, timeout_ms, transform_id)
+            custom = {"canary_request_id": request_id} | ({"canary_release": release} if release else {})
+            return self._invoke(target, body, custom | (_SYNTHETIC if synthetic else {}), timeout_ms, transform_id)
         except ClientError as error:
             return _refusal(code_of(error))
         except ReadTimeoutError:
@@ -72,10 +86,7 @@ class StackTargets:
         except BotoCoreError as error:
             return Call(result=CallResult.TIMED_OUT, error=f"{type(error).__name__}: the connection broke")
 
-    def _invoke(
-        self, target: Target, body: bytes, request_id: str, release: str | None, timeout_ms: int, transform_id: str | None
-    ) -> Call:
-        custom = {"canary_request_id": request_id} | ({"canary_release": release} if release else {})
+    def _invoke(self, target: Target, body: bytes, custom: dict[str, str], timeout_ms: int, transform_id: str | None) -> Call:
         context = base64.b64encode(json.dumps({"custom": custom}).encode()).decode()
         answer = self._lambda_client(timeout_ms).invoke(FunctionName=target.arn, Payload=body, ClientContext=context)
         words = _json(answer["Payload"].read())

@@ -9,11 +9,14 @@ from typing import Final, Protocol
 
 from canary.domain.app import Seen
 from canary.domain.lifecycle import decide
-from canary.domain.release import ReleaseState
+from canary.domain.release import Release
+from canary.domain.sight import Sight
+from canary.domain.states import Hold, ReleaseState
 from canary.domain.steps import Announce, Step
 from canary.errors import Unavailable
 from canary.flipping.execute import execute
 from canary.flipping.follow import follow
+from canary.flipping.look import follow_probes, look
 from canary.flipping.observe import observe
 from canary.flipping.world import World
 
@@ -119,19 +122,15 @@ class Flipper:
 
     def _work(self, app: str) -> Pass:
         world = self._world
-        unreadable: dict[str, str] = {}
+        sights: dict[str, Sight] = {}
         troubles: list[str] = []
-        seen = observe(world, app, unreadable, troubles)
+        seen = observe(world, app, sights, troubles)
         for name in seen.app.followed:
-            release = seen.releases.get(name)
-            try:
-                if release is not None and (why := follow(world, release)):
-                    unreadable[name] = why
-            except Unavailable as error:  # a rollback must not wait for Step Functions
-                troubles.append(f"the requests of release {name} cannot be followed: {error}")
+            if name in seen.releases:
+                self._see(seen.releases[name], sights, troubles)
         steps = 0
         while steps < _MOST_STEPS:
-            seen = observe(world, app, unreadable, troubles)
+            seen = observe(world, app, sights, troubles)
             step = decide(seen, world.clock())
             if step is None:
                 break
@@ -148,9 +147,21 @@ class Flipper:
             return Pass(app, "failed", steps, _held(seen), troubles[0])
         return Pass(app, "done", steps, held=_held(seen))
 
+    def _see(self, release: Release, sights: dict[str, Sight], troubles: list[str]) -> None:
+        """Follow a release's requests, and look at what else its decision needs. A rollback must not wait for Step Functions."""
+        world, name = self._world, release.release
+        try:
+            follow_probes(world, release)
+            followed = follow(world, release)
+            counted = world.releases.release(release.app, name) or release
+            sights[name] = look(world, counted, followed)
+        except Unavailable as error:
+            troubles.append(f"the requests of release {name} cannot be followed: {error}")
+
     def _tell(self, app: str, step: Step) -> None:
         self._log(type(step).__name__, app=app, why=step.why)
 
 
 def _held(seen: Seen) -> int:
-    return sum(release.state is ReleaseState.HELD for release in seen.releases.values())
+    """Releases that are HELD, but for those that wait for an approval that their plan asked for."""
+    return sum(r.state is ReleaseState.HELD and r.hold is not Hold.APPROVAL for r in seen.releases.values())

@@ -6,13 +6,17 @@ flight; then the mark goes. Whatever a crash leaves undone, the next pass finds 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, TypeVar
 
-from canary.domain.audit import IN_FLIGHT, ExecutionStatus, Row, RowUpdate, Status, abandoned, settle
+from canary.domain.audit import IN_FLIGHT, Arm, ExecutionStatus, Row, RowUpdate, Status, abandoned, settle
+from canary.domain.counting import accounted, is_new
+from canary.domain.evidence import Running
+from canary.domain.plan import OnAbort
 from canary.domain.release import Release
+from canary.domain.states import ReleaseState
 from canary.domain.target import InvalidTarget, TargetKind, execution_arn, is_execution, parse_target
 from canary.flipping.world import World
 
@@ -30,20 +34,56 @@ _METRICS = {
 }
 
 
-def follow(world: World, release: Release) -> str | None:
-    """Bring a release's rows and counters up to date. Return why an outcome cannot be read, None when all can.
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What following a release has shown: what runs on latest, control samples that run, and what cannot be read."""
 
-    Raises `Unavailable`. Gives up quietly when somebody else is faster: the next pass goes on.
+    running: tuple[Running, ...] = ()
+    controls: int = 0
+    blind: str | None = None
+
+
+def follow(world: World, release: Release) -> Followed:
+    """Bring a release's rows and counters up to date. Raises `Unavailable`.
+
+    Gives up quietly when somebody else is faster: the next pass goes on.
     """
-    if not (release.in_flight or release.open or release.counted):
-        return None
     app, name = release.app, release.release
     ids = set(world.audit.in_flight(app, name)) | release.open.keys() | release.counted.keys()
+    if not ids:
+        return Followed()
     rows = dict(world.audit.rows(app, name, ids))
     _fence_off(world, release, rows)
-    unreadable = _settle_rows(world, release, rows)
-    _count(world, release, rows)
-    return unreadable
+    blind = _settle_rows(world, release, rows)
+    _stop(world, release, rows.values())
+    uncounted = _count(world, release, rows)
+    return Followed(
+        running=_running(release, rows, uncounted),
+        controls=sum(row.arm is Arm.CURRENT and row.status in IN_FLIGHT for row in rows.values()),
+        blind=blind,
+    )
+
+
+def _running(release: Release, rows: Mapping[str, Row], uncounted: Collection[str]) -> tuple[Running, ...]:
+    """Requests on latest that count as unfinished: they have not ended, or that is not in the counters yet."""
+    mine = [row for row in rows.values() if row.arm is Arm.LATEST]
+    known = [row for row in mine if row.status in IN_FLIGHT or row.request_id in uncounted]
+    running = [Running(row.claimed_at, _share(row.share, release), row.started_at) for row in known]
+    unseen = [Running(at, release.share) for request_id, at in release.open.items() if request_id not in rows]
+    return (*running, *unseen)
+
+
+def _share(share: int | None, release: Release) -> int:
+    return share if share is not None else release.share
+
+
+def _stop(world: World, release: Release, rows: Iterable[Row]) -> None:
+    """Stop what still runs on a stack that is out, where the plan says so."""
+    if release.plan.on_abort is not OnAbort.STOP or release.state not in {ReleaseState.ABORTING, ReleaseState.ABORTED}:
+        return
+    for row in rows:
+        if row.status is Status.RUNNING and row.arm is Arm.LATEST and row.transform_id and is_execution(row.transform_id):
+            world.executions.stop(row.transform_id, f"canary release {release.release} was aborted: {release.reason}"[:1000])
 
 
 def _fence_off(world: World, release: Release, rows: dict[str, Row]) -> None:
@@ -96,16 +136,21 @@ def _updated(row: Row, update: RowUpdate) -> Row:
     )
 
 
-def _count(world: World, release: Release, rows: Mapping[str, Row]) -> None:
-    """Count what has ended and is not counted, and clear what is: the release first, the rows after it."""
+def _count(world: World, release: Release, rows: Mapping[str, Row]) -> frozenset[str]:
+    """Count what has ended and is not counted, and clear what is: the release first, the rows after it.
+
+    Returns the ids that have ended and could not be counted, since somebody else was faster.
+    """
     current = release
-    news = [row for row in rows.values() if _is_new(row, release) or row.request_id in release.open]
-    for batch in _batches(news):
-        after = _accounted(current, batch)
+    tell = release.control is None  # a control sample tells at once where current's workflows run
+    news = [row for row in rows.values() if is_new(row, release) or row.request_id in release.open or (tell and _sample(row))]
+    for number, batch in enumerate(_batches(news)):
+        later = news[(number + 1) * _BATCH :]
+        after = _absorbed(accounted(current, batch), rows, later)
         if not world.releases.save(current, after):
-            return
+            return frozenset(row.request_id for row in news[number * _BATCH :] if is_new(row, release))
         for row in batch:
-            if _is_new(row, current):
+            if is_new(row, current) and row.arm is Arm.LATEST:
                 world.count(_METRICS[row.status], release.app, 1)
         current = replace(after, rev=current.rev + 1)
     for counted in filter(None, map(rows.get, current.counted)):
@@ -114,29 +159,21 @@ def _count(world: World, release: Release, rows: Mapping[str, Row]) -> None:
     for ids in _batches(current.counted):
         after = replace(current, counted={name: status for name, status in current.counted.items() if name not in ids})
         if not world.releases.save(current, after):
-            return
+            break
         current = replace(after, rev=current.rev + 1)
+    return frozenset()
 
 
-def _is_new(row: Row, release: Release) -> bool:
-    return row.status not in IN_FLIGHT and not row.counted and row.request_id not in release.counted
+def _sample(row: Row) -> bool:
+    return row.arm is Arm.CURRENT and row.status is Status.RUNNING
 
 
-def _accounted(release: Release, rows: Sequence[Row]) -> Release:
-    """The release with these rows seen: their outcomes counted, once, and their ids no longer open."""
-    new = [row for row in rows if _is_new(row, release)]
-    tally = release.tally
-    for row in new:
-        tally = tally.plus(row.status, unstarted=row.unstarted)
-    seen = {row.request_id for row in rows}
-    return replace(
-        release,
-        tally=tally,
-        counted={**release.counted, **{row.request_id: row.status.value for row in new}},
-        open={request_id: at for request_id, at in release.open.items() if request_id not in seen},
-        claimed=release.claimed - sum(row.unstarted for row in new),
-        state_machine=release.state_machine or next((row.state_machine for row in rows if row.state_machine), None),
-    )
+def _absorbed(release: Release, rows: Mapping[str, Row], later: Sequence[Row]) -> Release:
+    """The release with its evidence settled up to the oldest claim that has not ended, or is not counted yet."""
+    going = [row.claimed_at for row in rows.values() if row.status in IN_FLIGHT and row.arm is Arm.LATEST]
+    unseen = [at for request_id, at in release.open.items() if request_id not in rows]
+    oldest = min((*going, *unseen, *(row.claimed_at for row in later)), default=None)
+    return replace(release, gathered=release.gathered.settled_before(oldest))
 
 
 def _batches(items: Iterable[T]) -> Iterator[list[T]]:

@@ -6,15 +6,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from canary.domain.app import App, Inspection, Parameter, Seen, Version
+from canary.domain.changes import waits
 from canary.domain.flip import latest_key
-from canary.domain.plan import InvalidPlan, parse_plan
-from canary.domain.release import Release, ReleaseState, Verb
+from canary.domain.plan import InvalidPlan
+from canary.domain.plan_document import parse_plan
+from canary.domain.release import Release, Verb
+from canary.domain.sight import Sight
+from canary.domain.states import ReleaseState
 from canary.domain.target import InvalidTarget, Target, parse_pointer
 from canary.errors import Unavailable
+from canary.flipping.history import baseline, control_of
 from canary.flipping.world import World
 
 
-def observe(world: World, app: str, unreadable: Mapping[str, str], troubles: list[str]) -> Seen:
+def observe(world: World, app: str, sights: Mapping[str, Sight], troubles: list[str]) -> Seen:
     """Read what is known of an app. What the decision can do without goes to ``troubles``. Raises `Unavailable`."""
     item = world.apps.app(app) or App(app=app)
     parameters = world.parameters.read(app, "current", "latest", "previous", "plan")
@@ -31,16 +36,15 @@ def observe(world: World, app: str, unreadable: Mapping[str, str], troubles: lis
         latest=latest,
         previous=parameters.get("previous"),
         history=history,
-        unreadable=unreadable,
+        sights=sights,
         current_refused=world.allowed.refusal(current.pointer.target) if current and current.pointer else None,
     )
     releases = _releases(world, seen)
     plan = parameters.get("plan")
+    seen = replace(seen, app=_with_switch(world, item, releases), releases=releases)
     return replace(
         seen,
-        app=_with_switch(world, item, releases),
-        releases=releases,
-        inspection=_inspection(world, releases, plan.value if plan else None, troubles),
+        inspection=_inspection(world, seen, plan.value if plan else None, troubles),
         previous_problem=_previous_problem(world, seen, releases, troubles),
     )
 
@@ -57,21 +61,27 @@ def _with_switch(world: World, item: App, releases: Mapping[str, Release]) -> Ap
     Who stops writes the app first, then its releases; read in the other order, either this reading tells of the stop, or the
     release has changed when its gate is to be opened.
     """
-    if not any(release.state is ReleaseState.OPENING or release.asks for release in releases.values()):
+    opens = {ReleaseState.OPENING, ReleaseState.HELD}
+    if not any(release.state in opens or release.asks for release in releases.values()):
         return item
     now = world.apps.app(item.app)
     return replace(item, stopped=now.stopped) if now else item
 
 
-def _inspection(world: World, releases: Mapping[str, Release], plan_text: str | None, troubles: list[str]) -> Inspection | None:
-    """Look an opening release's target over; None while that cannot be done: it waits, and nothing else waits for it."""
-    opening = next((r for r in releases.values() if r.state is ReleaseState.OPENING and r.refusal is None), None)
+def _inspection(world: World, seen: Seen, plan_text: str | None, troubles: list[str]) -> Inspection | None:
+    """Look an opening release over; None while that cannot be done: it waits, and nothing else waits for it."""
+    opening = next((release for release in seen.releases.values() if _is_looked_at(release, seen)), None)
     if opening is None:
         return None
     try:
         target = parse_pointer(opening.value).target
-        expression = parse_plan(plan_text).transform_id
-        return Inspection(plan_text, world.inspect_expression(expression) or _problem(world, opening.app, target))
+        plan = parse_plan(plan_text)
+        if problem := world.inspect_expression(plan.transform_id) or _problem(world, opening.app, target):
+            return Inspection(plan_text, problem)
+        if not plan.judged and not plan.watch:
+            return Inspection(plan_text)
+        control = control_of(seen, seen.releases)
+        return Inspection(plan_text, baseline=baseline(world, seen, seen.releases, control), control=control)
     except (InvalidTarget, InvalidPlan) as error:
         return Inspection(plan_text, str(error))
     except Unavailable as error:
@@ -79,10 +89,17 @@ def _inspection(world: World, releases: Mapping[str, Release], plan_text: str | 
         return None
 
 
+def _is_looked_at(release: Release, seen: Seen) -> bool:
+    """Whether a release's target and plan are to be looked at now: it is new, and no other goes first."""
+    new = release.state is ReleaseState.OPENING and release.refusal is None and not release.accepted
+    return new and not waits(release, seen)
+
+
 def _previous_problem(world: World, seen: Seen, releases: Mapping[str, Release], troubles: list[str]) -> str | None:
-    """Say why previous could not serve, where somebody asks for a rollback to it."""
+    """Say why previous could not serve, where somebody asks for a rollback to it, or a watch may."""
     asked = any(ask.verb is Verb.ROLLBACK for release in releases.values() for ask in release.asks)
-    if not asked or seen.previous is None or seen.previous.pointer is None:
+    watched = any(release.state is ReleaseState.WATCHING and release.plan.watch for release in releases.values())
+    if not (asked or watched) or seen.previous is None or seen.previous.pointer is None:
         return None
     try:
         return _problem(world, seen.app.app, seen.previous.pointer.target)

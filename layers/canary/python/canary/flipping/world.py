@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from canary.domain.target import Allowed
-from canary.ports import Apps, Audit, Executions, Notices, Parameters, Releases, Stacks
+from canary.ports import Alarms, Apps, Audit, Executions, Notices, Parameters, Records, Releases, Stacks, Targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +17,11 @@ class World:
     releases: Releases
     apps: Apps
     audit: Audit
+    records: Records
     executions: Executions
     stacks: Stacks
+    targets: Targets
+    alarms: Alarms
     notices: Notices
     allowed: Allowed
     inspect_expression: Callable[[str | None], str | None]

@@ -41,27 +41,26 @@ class Desk:
     def take(self, request: Request, api_key: str, key: str | None) -> Reply:
         """Route a request. Raises `Problem`."""
         known = self._router.known(request.app)
-        candidate = self._router.candidate(known)
+        toss = self._router.toss(known)
         if key is None:
-            return self._router.send(request, known, self._router.new_id(candidate), to_latest=candidate is not None)
+            return self._router.send(request, known, self._router.new_id(toss), toss)
         digest = key_digest(request.app, api_key, request.tenant or "", key)
         record = KeyRecord(
             key=digest,
             app=request.app,
             state=KeyState.IN_PROGRESS,
-            request_id=self._router.new_id(candidate, digest),
+            request_id=self._router.new_id(toss, digest),
             body_sha256=hashlib.sha256(request.body).hexdigest(),
             since=self._clock(),
         )
         found = self._begin(record)
-        to_latest = candidate is not None
         if found is not None:
             taken = self._repeat(found, record)
             if isinstance(taken, Reply):
                 return taken
-            record, to_latest = taken, False
+            record, toss = taken, None
         try:
-            reply = self._router.send(request, known, record.request_id, to_latest=to_latest)
+            reply = self._router.send(request, known, record.request_id, toss)
         except Problem as problem:
             self._finish(record, problem.status, problem.body)
             raise

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from canary.domain.audit import Row, RowUpdate, Status
+from canary.domain.audit import Arm, Row, RowUpdate, Status
 from canary.domain.call import NOT_THE_STACKS_FAULT, UNSTARTED, Call, CallResult
 from canary.domain.claim import Claimed
 from canary.domain.plan import Fallback
-from canary.domain.release import Gate, Release, ReleaseState
+from canary.domain.release import Release
 from canary.domain.request_id import new_request_id, without_release
+from canary.domain.states import Gate, ReleaseState
 from canary.domain.target import Pointer, TargetKind, is_execution, state_machine_of
 from canary.errors import Unavailable
 from canary.ports import Audit, Slots, Targets
@@ -53,8 +54,18 @@ class _Turn:
     request: Request
     known: Known
     request_id: str
+    toss: Toss | None
     because: str = ""
     fell_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Toss:
+    """What the coin has shown a request, while slots were free: latest with a chance of ``share`` percent, or current."""
+
+    release: str
+    share: int
+    to_latest: bool
 
 
 class Router:
@@ -79,6 +90,7 @@ class Router:
         self._clock = clock
         self._draw = draw
         self._random_bits = random_bits
+        self._sampled: str | None = None
         self.count = count
 
     def known(self, app: str) -> Known:
@@ -88,23 +100,27 @@ class Router:
             self.count("Degraded", app)
         return known
 
-    def candidate(self, known: Known) -> str | None:
-        """Toss the coin: the release that may take the next request, or None for current."""
+    def toss(self, known: Known) -> Toss | None:
+        """Toss the coin; None where there is nothing to toss for, since no release can take a request."""
         release = known.release
         if release is None or known.latest is None:
             return None
         if release.state is not ReleaseState.RUNNING or release.gate is not Gate.OPEN or release.claimed >= release.granted:
             return None
-        return release.release if self._draw() * 100 < release.plan.stages[release.stage].weight else None
+        return Toss(release.release, release.share, to_latest=self._draw() * 100 < release.share)
 
-    def new_id(self, candidate: str | None, key: str | None = None) -> str:
-        """Make a request's id."""
-        return new_request_id(self._clock(), self._random_bits(80), candidate, key)
+    def new_id(self, toss: Toss | None, key: str | None = None) -> str:
+        """Make a request's id. It says which release may take the request, or that the coin has shown current."""
+        won = toss is not None and toss.to_latest
+        control = (toss.release, toss.share) if toss is not None and not won else None
+        release = toss.release if toss is not None and won else None
+        return new_request_id(self._clock(), self._random_bits(80), release, key, control)
 
-    def send(self, request: Request, known: Known, request_id: str, *, to_latest: bool) -> Reply:
+    def send(self, request: Request, known: Known, request_id: str, toss: Toss | None) -> Reply:
         """Send a request to one stack, and to current if latest fails it. Raises `Problem`."""
-        turn = _Turn(request=request, known=known, request_id=request_id, because=known.refused or known.degraded or "")
-        if to_latest and known.release is not None and known.latest is not None:
+        because = known.refused or known.degraded or ""
+        turn = _Turn(request=request, known=known, request_id=request_id, toss=toss, because=because)
+        if toss is not None and toss.to_latest and known.release is not None and known.latest is not None:
             result = self._try_latest(turn, known.release, known.latest)
             if isinstance(result, Reply):
                 return result
@@ -119,7 +135,7 @@ class Router:
         if not self._has_time(request, release):
             return replace(turn, because="too little time is left for latest")
         claimed_at = self._clock()
-        row = _claimed_row(turn, release, latest, claimed_at)
+        row = _row(turn, release, latest, claimed_at)
         try:
             claimed = self._slots.claim(request.app, release.release, turn.request_id, claimed_at)
             if claimed is not Claimed.WON:
@@ -171,15 +187,41 @@ class Router:
         if len(request.body) > _MOST_BYTES[current.target.kind]:
             raise Problem(413, f"the body has {len(request.body)} bytes: more than the target takes", request_id=turn.request_id)
         timeout_ms = max(1, request.deadline - self._clock() - _RESERVE_MS)
+        started_at = self._clock()
         call = self._targets.call(current.target, request.body, turn.request_id, None, timeout_ms, turn.known.transform_id)
+        self._control(turn, current, call, started_at)
         if call.result is not CallResult.ANSWERED:
             self.count("TargetFailed", request.app)
             raise _problem(call, f"current ({current.tag})", turn)
         self.count("RoutedToCurrent", request.app)
         return _reply(turn, "current", current, call)
 
+    def _control(self, turn: _Turn, current: Pointer, call: Call, started_at: int) -> None:
+        """Keep a control sample: a call of current that failed while the coin decided, and once how its workflows are named.
 
-def _claimed_row(turn: _Turn, release: Release, latest: Pointer, now: int) -> Row:
+        The first says that it is not latest alone that fails; the second where current's failed workflows are to be found.
+        """
+        release, toss = turn.known.release, turn.toss
+        if release is None or toss is None or toss.to_latest or not release.plan.judged:
+            return
+        failed = call.result in {CallResult.FAILED, CallResult.TIMED_OUT, CallResult.MISSING}
+        unknown = release.control is None and release.release != self._sampled
+        if not failed and not (unknown and call.result is CallResult.ANSWERED):
+            return
+        outcome = _outcome(call, started_at, self._clock())
+        row = _row(turn, release, current, started_at)
+        try:
+            self._audit.put(replace(row, arm=Arm.CURRENT, **{name: getattr(outcome, name) for name in _TOLD_BY_A_CALL}))
+            self._sampled = release.release if not failed else self._sampled
+        except Unavailable:
+            self.count("Degraded", turn.request.app)
+
+
+#: What the outcome of a call says of its row.
+_TOLD_BY_A_CALL: Final = ("status", "transform_id", "state_machine", "started_at", "stopped_at", "error")
+
+
+def _row(turn: _Turn, release: Release, pointer: Pointer, now: int) -> Row:
     body = turn.request.body
     return Row(
         app=turn.request.app,
@@ -187,8 +229,9 @@ def _claimed_row(turn: _Turn, release: Release, latest: Pointer, now: int) -> Ro
         request_id=turn.request_id,
         status=Status.CLAIMED,
         claimed_at=now,
-        target=latest.target.arn,
-        tag=latest.tag,
+        target=pointer.target.arn,
+        tag=pointer.tag,
+        share=turn.toss.share if turn.toss else None,
         tenant=turn.request.tenant,
         payload_sha256=hashlib.sha256(body).hexdigest(),
         payload_bytes=len(body),

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from canary.domain.app import Parameter
-from canary.domain.plan import InvalidPlan, parse_plan
+from canary.domain.plan import InvalidPlan
+from canary.domain.plan_document import parse_plan
 from canary.domain.release import Release, release_key
 from canary.domain.target import Allowed, InvalidTarget, Pointer, is_blank, parse_pointer
 from canary.errors import Unavailable
@@ -44,6 +45,16 @@ class _Entry:
     until: int
 
 
+@dataclass(slots=True)
+class _Trial:
+    """The release that ``latest`` names, as it was read; ``release`` is None while it may get nothing."""
+
+    name: str
+    release: Release | None
+    latest: Pointer | None
+    until: int
+
+
 class View:
     """The router's cache, one for each process."""
 
@@ -64,7 +75,7 @@ class View:
         self._draw = draw
         self._count = count
         self._apps: dict[str, _Entry] = {}
-        self._releases: dict[str, tuple[str, Release | None, int]] = {}
+        self._trials: dict[str, _Trial] = {}
 
     def of(self, app: str) -> Known:
         """Tell what is known of an app. Raises `Problem`: 404, there is no such app; 503, there is nothing to route to."""
@@ -83,9 +94,9 @@ class View:
 
     def forget_slots(self, release: Release) -> None:
         """Remember that no slot is to be had, until the release is read again."""
-        name, _, until = self._releases.get(release.app, ("", None, 0))
-        if name == release.release:
-            self._releases[release.app] = (name, None, until)
+        trial = self._trials.get(release.app)
+        if trial is not None and trial.release is not None and trial.release.release == release.release:
+            trial.release = None
 
     def _read(self, app: str, before: _Entry | None, now: int) -> _Entry:
         try:
@@ -108,11 +119,11 @@ class View:
         latest = parameters.get("latest")
         if latest is None or is_blank(latest.value):
             return known
+        known = replace(known, trial=release_key(latest.version, latest.value, latest.modified_at))
         try:
-            pointer = self._checked(app, latest.value)
+            return replace(known, latest=self._checked(app, latest.value))
         except InvalidTarget as error:
-            return replace(known, refused=str(error))
-        return replace(known, trial=release_key(latest.version, latest.value, latest.modified_at), latest=pointer)
+            return replace(known, refused=str(error))  # it gets nothing, but another release may go first
 
     def _mirrored(self, app: str, why: str) -> Known | Problem:
         try:
@@ -133,17 +144,28 @@ class View:
             raise InvalidTarget(refusal)
         return pointer
 
-    def _with_release(self, app: str, known: Known, trial: str, now: int) -> Known:
-        name, release, until = self._releases.get(app, ("", None, 0))
-        if name != trial or now >= until:
-            degraded = known.degraded
+    def _with_release(self, app: str, known: Known, name: str, now: int) -> Known:
+        trial, degraded = self._trials.get(app), known.degraded
+        if trial is None or trial.name != name or now >= trial.until:
+            trial = _Trial(name, None, known.latest, now + self._jittered(FRESH_MS))
             try:
-                release = self._slots.release(app, trial)
+                self._look_up(app, trial)
             except Unavailable as error:
-                release, degraded = None, str(error)
-            self._releases[app] = (trial, release, now + self._jittered(FRESH_MS))
-            return replace(known, release=release, degraded=degraded)
-        return replace(known, release=release)
+                degraded = str(error)
+            self._trials[app] = trial
+        return replace(known, release=trial.release, latest=trial.latest, degraded=degraded)
+
+    def _look_up(self, app: str, trial: _Trial) -> None:
+        """Read the release that ``latest`` names, or the one that goes first: that has its own target."""
+        release = self._slots.release(app, trial.name)
+        first = self._slots.release(app, release.behind) if release is not None and release.behind else None
+        if first is None or first.ended:
+            trial.release = release
+            return
+        try:
+            trial.latest, trial.release = self._checked(app, first.value), first
+        except InvalidTarget:
+            trial.release = None
 
     def _jittered(self, milliseconds: int) -> int:
         return round(milliseconds * (0.8 + 0.4 * self._draw()))
