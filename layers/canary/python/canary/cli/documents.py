@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from canary.domain.app import Parameter
 from canary.domain.audit import Row
-from canary.domain.judge import judge, weight_of_proof
-from canary.domain.plan import plan_document
-from canary.domain.release import ON_TRIAL, Release, timestamp
+from canary.domain.plan_document import plan_document
+from canary.domain.release import Ask, Probe, Release, timestamp
+from canary.domain.states import ON_TRIAL
+from canary.domain.words import weight_of_proof
 from canary.operating.finding import Finding
+from canary.operating.judging import Weighed, verdict_now
 from canary.operating.reading import Overview
 
 
-def release_document(release: Release, now: int) -> dict[str, Any]:
-    """Write a release."""
-    tally = release.tally
+def release_document(release: Release, now: int, weighed: Weighed | None = None) -> dict[str, Any]:
+    """Write a release; with what the judge would say of it now, where that was asked."""
     return _known(
         {
             "app": release.app,
@@ -30,29 +32,16 @@ def release_document(release: Release, now: int) -> dict[str, Any]:
             "opened_at": timestamp(release.opened_at),
             "ended_at": _time(release.ended_at),
             "deadline": timestamp(release.opened_at + release.plan.deadline_ms) if release.state in ON_TRIAL else None,
-            "stage": release.stage + 1,
-            "stages": len(release.plan.stages),
-            "gate": release.gate.value,
-            "slots": {
-                "granted": release.granted,
-                "claimed": release.claimed,
-                "free": max(0, release.granted - release.claimed),
-                "in_flight": release.in_flight,
-            },
-            "outcomes": {
-                "succeeded": tally.succeeded,
-                "failed": tally.failed,
-                "timed_out": tally.timed_out,
-                "aborted": tally.aborted,
-                "lost": tally.lost,
-                "refunded": tally.refunded,
-            },
-            "verdict": str(judge(release, now)) if release.state in ON_TRIAL else release.verdict,
+            **_progress(release),
+            "verdict": _verdict(release, now, weighed),
+            "numbers": _numbers(weighed),
+            "alarms": {name: state.value for name, state in weighed.case.alarms.items()} or None if weighed else None,
+            "record": release.record,
             "weight_of_proof": weight_of_proof(release.plan),
             "warning": release.warning,
             "restored_from": release.restored_from,
             "plan": plan_document(release.plan),
-            "asks": [{"verb": ask.verb.value, "who": ask.who, "why": ask.why, "at": timestamp(ask.at)} for ask in release.asks],
+            "asks": [_ask(ask) for ask in release.asks],
             "history": [{"at": timestamp(c.at), "who": c.who, "what": c.what, "why": c.why} for c in release.history],
         }
     )
@@ -74,7 +63,8 @@ def overview_document(overview: Overview) -> dict[str, Any]:
                 {"target": arn, "tag": q.tag, "release": q.release, "reason": q.reason, "at": timestamp(q.at)}
                 for arn, q in item.quarantine.items()
             ],
-            "release": release_document(overview.release, overview.at) if overview.release else None,
+            "release": release_document(overview.release, overview.at, overview.weighed) if overview.release else None,
+            "waiting": overview.waiting.release if overview.waiting else None,
             "recent": [
                 {"release": r.release, "tag": r.tag, "state": r.state.value, "opened_at": timestamp(r.opened_at)}
                 for r in overview.recent
@@ -92,6 +82,7 @@ def row_document(row: Row) -> dict[str, Any]:
             "app": row.app,
             "tag": row.tag,
             "arm": row.arm.value,
+            "share": row.share,
             "target": row.target,
             "transform_id": row.transform_id,
             "state_machine": row.state_machine,
@@ -117,6 +108,7 @@ ROW_COLUMNS = (
     "app",
     "tag",
     "arm",
+    "share",
     "target",
     "transform_id",
     "state_machine",
@@ -138,6 +130,63 @@ def finding_document(finding: Finding) -> dict[str, Any]:
     """Write a finding."""
     words = {"level": finding.level.value, "check": finding.check, "app": finding.app, "text": finding.text, "next": finding.cure}
     return {name: word for name, word in words.items() if word}
+
+
+def _progress(release: Release) -> dict[str, Any]:
+    """How far a release is."""
+    tally, watched = release.tally, release.watched
+    return {
+        "stage": release.stage + 1,
+        "stages": len(release.plan.stages),
+        "gate": release.gate.value,
+        "share": release.share if release.granted else None,
+        "slots": {
+            "granted": release.granted,
+            "claimed": release.claimed,
+            "free": max(0, release.granted - release.claimed),
+            "in_flight": release.in_flight,
+        },
+        "outcomes": {
+            "succeeded": tally.succeeded,
+            "failed": tally.failed,
+            "timed_out": tally.timed_out,
+            "aborted": tally.aborted,
+            "lost": tally.lost,
+            "refunded": tally.refunded,
+        },
+        "behind": release.behind,
+        "hold": release.hold.value if release.hold else None,
+        "probes": [_probe(number, probe) for number, probe in sorted(release.probes.items())] or None,
+        "watched": {"since": timestamp(watched.since), "until": timestamp(watched.until), "started": watched.started}
+        if watched.since
+        else None,
+    }
+
+
+def _probe(number: int, probe: Probe) -> dict[str, Any]:
+    about = {"transform_id": probe.transform_id, "started_at": _time(probe.started_at), "error": probe.error}
+    return _known({"number": number + 1, "status": probe.status.value, **about})
+
+
+def _ask(ask: Ask) -> dict[str, Any]:
+    words = {"verb": ask.verb.value, "who": ask.who, "why": ask.why, "at": timestamp(ask.at), "force": ask.force or None}
+    return _known(words)
+
+
+def _verdict(release: Release, now: int, weighed: Weighed | None) -> str | None:
+    """What the judge says of a release: now, while it is on trial. Where evidence is weighed, its item alone does not tell."""
+    if release.state not in ON_TRIAL:
+        return release.verdict
+    if weighed is not None:
+        return str(weighed.verdict)
+    return None if release.plan.judged else str(verdict_now(release, now))
+
+
+def _numbers(weighed: Weighed | None) -> dict[str, Any] | None:
+    """The numbers behind the verdict, where all could be read that they are made of."""
+    if weighed is None or weighed.verdict.numbers is None or weighed.trouble:
+        return None
+    return asdict(weighed.verdict.numbers)
 
 
 def _parameter(parameter: Parameter | None) -> dict[str, Any] | None:

@@ -14,9 +14,11 @@ from canary import __version__
 _VERBS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Release": {
         "init": ("tagging", "Set an app up: its current stack, and a plan if it wants its own."),
+        "plan": ("plan", "Check, read and write what a release has to prove."),
         "release": ("tagging", "Write a new stack to latest: a release begins."),
         "status": ("status", "Show what is current, what is on trial, and how it stands."),
         "releases": ("status", "List an app's releases."),
+        "explain": ("explain", "Tell why a release was decided as it was, with the numbers."),
         "audit": ("audit", "List the requests that went to a release, and how they ended."),
     },
     "Operate": {
@@ -31,6 +33,8 @@ _VERBS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "doctor": ("doctor", "Examine the installation and say what to do."),
     },
     "Try it out": {
+        "simulate": ("simulate", "Try a plan out on simulated good and bad versions."),
+        "backtest": ("backtest", "Replay an app's real releases under another plan."),
         "local": ("local", "Keep an embedded AWS with the router running."),
         "demo": ("demo.command", "Watch releases go through the router, on an embedded AWS."),
     },

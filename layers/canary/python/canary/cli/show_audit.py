@@ -17,7 +17,7 @@ from rich.text import Text
 from canary.cli.documents import ROW_COLUMNS, row_document
 from canary.cli.text import clock, plain
 from canary.domain.audit import Row, Status
-from canary.domain.judge import duration
+from canary.domain.words import duration
 
 #: So many rows of a table are laid out together.
 _PAGE: Final = 200
@@ -62,18 +62,28 @@ def write_table(console: Console, rows: Iterable[Row]) -> int:
 
 
 def audit_table(rows: Iterable[Row]) -> Table:
-    """Show rows, two lines for each: what it was, and how it ended."""
+    """Show rows, two lines for each: what it was, and how it ended. Control samples of current are told apart from latest's."""
+    rows = list(rows)
+    sent = [_sent(row) for row in rows]
+    told = len(set(sent)) > 1  # where all went the same way, the tag says enough
     table = Table(box=None, padding=(0, 1), header_style="dim", show_edge=False)
-    for column, width in (("claimed (UTC)", 19), ("tag", None), ("status", 9), ("took", 8), ("tenant", None)):
+    for column, width in (
+        ("claimed (UTC)", 19),
+        ("tag", None),
+        *[("sent to", None)] * told,
+        ("status", 9),
+        ("took", 8),
+        ("tenant", None),
+    ):
         table.add_column(column, min_width=width, overflow="fold")
     table.add_column("request", overflow="fold", ratio=1)
-    for row in rows:
+    for row, way in zip(rows, sent, strict=True):
         request = Text(row.request_id)
         if row.error:
             request.append(f"\n{plain(row.error)}", style=_STYLES[row.status])
         took = duration(row.duration_ms) if row.duration_ms is not None else ""
         status = Text(row.status.value, style=_STYLES[row.status])
-        table.add_row(clock(row.claimed_at)[:19], plain(row.tag), status, took, plain(row.tenant), request)
+        table.add_row(clock(row.claimed_at)[:19], plain(row.tag), *[way] * told, status, took, plain(row.tenant), request)
     return table
 
 
@@ -82,6 +92,11 @@ def cell(value: Any) -> Any:
     if value is None:
         return ""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _sent(row: Row) -> str:
+    """Where a request went, and at which share of latest: ``latest, 25 %``."""
+    return row.arm.value if row.share is None else f"{row.arm}, {row.share} %"
 
 
 def _pages(rows: Iterable[Row]) -> Iterator[list[Row]]:

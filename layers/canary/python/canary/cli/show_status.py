@@ -9,11 +9,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from canary.cli.text import ago, ahead, clock, plain
+from canary.cli.show_trial import Line, trial_lines
+from canary.cli.text import ago, clock, plain
 from canary.domain.app import App, Parameter
-from canary.domain.judge import duration, judge, missing, weight_of_proof
-from canary.domain.release import ENDED, ON_TRIAL, Gate, Release, ReleaseState, version_of
+from canary.domain.asks import RETURN_MS
+from canary.domain.release import Release, version_of
+from canary.domain.states import ON_TRIAL, ReleaseState
 from canary.domain.target import is_blank
+from canary.domain.words import duration, percent
+from canary.operating.holds import next_commands
 from canary.operating.reading import Overview
 
 _S = ReleaseState
@@ -32,8 +36,6 @@ STATE_STYLES: Final = {
     _S.ROLLING_BACK: "red",
     _S.ROLLED_BACK: "red",
 }
-
-Line = tuple[str, Text]
 
 
 def status_view(overview: Overview) -> RenderableType:
@@ -60,6 +62,10 @@ def summary(overview: Overview) -> str:
             tally = release.tally
             words.append(f"{release.claimed} of {release.granted} slots claimed, gate {release.gate}")
             words.append(f"{tally.succeeded} succeeded, {tally.failures} failed, {tally.lost} lost")
+        if (numbers := overview.weighed.verdict.numbers if overview.weighed else None) is not None:
+            words.append(f"fails at most {percent(numbers.at_most)} at 95 %")
+        if overview.first is not None:
+            words.append(f"waits behind release {overview.first.release}")
         if release.reason and release.state is not _S.RUNNING:
             words.append(plain(release.reason))
     if overview.item.stopped:
@@ -78,7 +84,7 @@ def apps_table(overviews: Sequence[Overview]) -> Table:
             plain(pointer.tag) if pointer else Text("missing", style="red"),
             plain(release.tag) if release else "none",
             _state(release.state) if release else "",
-            plain(release.reason) if release else "",
+            plain(_why(one, release)) if release else "",
         )
     return table
 
@@ -86,11 +92,12 @@ def apps_table(overviews: Sequence[Overview]) -> Table:
 def releases_table(releases: Sequence[Release], now: int) -> Table:
     """Show releases, newest first."""
     table = _table("release", "tag", "state", "ok/bad/lost", "opened", "why")
+    table.columns[0].min_width = max((len(one.release) for one in releases), default=0)  # it is typed into the next command
     for one in releases:
         tally = one.tally
         table.add_row(
             Text(one.release, no_wrap=True),
-            plain(one.tag),
+            Text(plain(one.tag)).append(f"\n{one.plan.preset}" if one.plan.preset else "", style="dim"),
             _state(one.state),
             f"{tally.succeeded}/{tally.failures}/{tally.lost}",
             f"{duration(now - one.opened_at)} ago",
@@ -99,18 +106,26 @@ def releases_table(releases: Sequence[Release], now: int) -> Table:
     return table
 
 
-def next_step(release: Release, item: App) -> str | None:
+def next_step(release: Release, item: App, now: int) -> str | None:
     """The command to type next, where there is one."""
     app = release.app
     if release.state is _S.HELD:
-        return f"canary resume {app} once the cause is gone, or canary abort {app}"
+        return next_commands(app, release.hold)
     if release.state is _S.PAUSED:
         return f"canary resume {app}, or canary abort {app}"
-    if release.state is _S.PROMOTED and item.promoted == release.release:
+    if release.state in {_S.WATCHING, _S.PROMOTED} and item.promoted == release.release:
         return f"canary rollback {app} would take it back"
+    if release.state is _S.ROLLED_BACK and item.promoted == release.release and now < release.since + RETURN_MS:
+        return f"canary rollback {app} would make it current again at once, for {duration(release.since + RETURN_MS - now)} more"
     if release.target in item.quarantine and release.ended:
-        return f"canary audit {app} --release {release.release}; canary retry {app} {release.target} to try it again"
+        look = "explain" if release.plan.judged else "audit"
+        return f"canary {look} {app} --release {release.release}; canary retry {app} {release.target} to try it again"
     return None
+
+
+def _why(seen: Overview, release: Release) -> str | None:
+    """Why a release stands as it does: what it waits for, where the judge says so."""
+    return seen.weighed.verdict.reason if seen.weighed and release.state is _S.RUNNING else release.reason
 
 
 def _stacks(seen: Overview) -> list[Line]:
@@ -139,7 +154,7 @@ def _stack(parameter: Parameter, now: int) -> Text:
 
 
 def _release(seen: Overview, release: Release) -> list[Line]:
-    now, tally = seen.at, release.tally
+    now = seen.at
     by = f" by {plain(release.by)}" if release.by else ""
     commit = f", commit {plain(release.commit)}" if release.commit else ""
     lines: list[Line] = [
@@ -149,31 +164,13 @@ def _release(seen: Overview, release: Release) -> list[Line]:
             _state(release.state).append(f" since {duration(now - release.since)}: {plain(release.reason)}", style="default"),
         ),
     ]
-    if release.granted or release.state not in ENDED:
-        stage = release.plan.stages[release.stage]
-        where = f"{release.stage + 1} of {len(release.plan.stages)}: {stage.quota} requests at {stage.weight} %"
-        slots = f"{release.granted} granted, {release.claimed} claimed, {max(0, release.granted - release.claimed)} free"
-        ends = f"{tally.succeeded} succeeded, {tally.failures} failed, {tally.lost} lost, {release.in_flight} in flight"
-        lines += [
-            ("stage", Text(where)),
-            ("slots", Text(f"{slots}; gate ").append(_gate(release.gate))),
-            ("outcomes", Text(ends)),
-        ]
-    if release.state in ON_TRIAL:
-        lines.append(("verdict", Text(str(judge(release, now)))))
-        if obstacle := missing(release):
-            lines.append(("obstacle", Text(obstacle, style="yellow")))
-        lines.append(("deadline", Text(ahead(release.opened_at + release.plan.deadline_ms, now))))
-    elif release.verdict:
-        lines.append(("verdict", Text(release.verdict)))
-    if (proof := weight_of_proof(release.plan)) and release.granted:
-        lines.append(("proof", Text(proof, style="dim")))
+    lines += trial_lines(seen, release)
     if release.warning:
         lines.append(("warning", Text(plain(release.warning), style="yellow")))
     lines += [("asked", Text(f"{ask.verb} by {plain(ask.who)}: {plain(ask.why)}", style="yellow")) for ask in release.asks]
     if release.restored_from:
         lines.append(("put back", Text(f"from version {version_of(release.restored_from)} of latest ({release.restored_from})")))
-    if step := next_step(release, seen.item):
+    if step := next_step(release, seen.item, now):
         lines.append(("next", Text(step, style="cyan")))
     return lines
 
@@ -198,10 +195,6 @@ def _history(release: Release) -> Table:
 
 def _state(state: ReleaseState) -> Text:
     return Text(state.value, style=STATE_STYLES[state])
-
-
-def _gate(gate: Gate) -> Text:
-    return Text(gate.value, style="green" if gate is Gate.OPEN else "yellow")
 
 
 def _grid(lines: Sequence[Line]) -> Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Final
 
 import click
@@ -11,12 +10,14 @@ import click
 from canary.cli.arguments import app_argument, milliseconds, pointer_options
 from canary.cli.documents import release_document
 from canary.cli.failure import NOT_DECIDED, NOT_POSSIBLE
+from canary.cli.plan_source import PLAN, checked_plan, plan_text
 from canary.cli.show_status import next_step
+from canary.cli.show_trial import preflight_words, watch_words
 from canary.cli.text import plain
 from canary.cli.verb import Session, verb
-from canary.domain.judge import duration, judge
-from canary.domain.release import ON_TRIAL, ReleaseState
+from canary.domain.states import ON_TRIAL, ReleaseState
 from canary.domain.target import parse_pointer
+from canary.domain.words import duration
 from canary.errors import Denied
 from canary.operating.waiting import Progress, follow
 
@@ -26,23 +27,23 @@ _TIMEOUT: Final = "24h"
 @verb("""
 canary init transformer --tag v1.0.0 \\
     --arn arn:aws:lambda:eu-west-1:123456789012:function:transformer-v1-0-0:live
-canary init reports --plan plan.json \\
+canary init reports --plan careful \\
     --arn arn:aws:states:eu-west-1:123456789012:stateMachine:reports-v3
 """)
 @app_argument
 @pointer_options
 @click.option(
-    "--plan", "plan_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file with the app's plan (JSON)."
+    "--plan", metavar=PLAN, type=plan_text, help="The app's plan: a file, a preset's name, JSON, or - for standard input."
 )
-def init(
-    session: Session, *, app: str, arn: str, tag: str | None, commit: str | None, by: str | None, plan_file: Path | None
-) -> None:
+def init(session: Session, *, app: str, arn: str, tag: str | None, commit: str | None, by: str | None, plan: str | None) -> None:
     """Set an app up: the stack that serves everybody now becomes `current`.
 
     An app exists once its parameter `current` is set, so writing that by hand does just as well.
     """
     value = _value(session, arn, tag, commit, by)
-    session.operator.init(app, value, plan_file.read_text() if plan_file else None)
+    if plan is not None:
+        checked_plan(plan)
+    session.operator.init(app, value, plan)
     woken = session.wake(app)
     shown = parse_pointer(value).tag
     session.say(
@@ -79,7 +80,7 @@ def release(
     wait: bool,
     timeout_ms: int,
 ) -> None:
-    """Write a new stack to `latest`: a release begins, and a running one is superseded.
+    """Write a new stack to `latest`: a release begins. A running one is superseded, unless its plan says otherwise.
 
     Prints the release's id at once; with --json one line with it, and with --wait a last line with the end.
 
@@ -97,15 +98,15 @@ def release(
 def wait_for(session: Session, app: str, name: str, timeout_ms: int) -> int:
     """Wait for the end of a release, showing its progress; return the exit code."""
     looks = follow(session.reader, app, name, clock=session.now, pause=session.pause, timeout_ms=timeout_ms)
-    last, told = Progress(name), ""
+    last, told = Progress(name), None
     try:
         with session.err.status(f"{app}: waiting for the flipper") as spinner:
             for last in looks:
                 words = progress_words(app, last, session.now())
                 spinner.update(words)
-                if words != told and not session.err.is_terminal:
+                if (gist := _gist(last)) != told and not session.err.is_terminal:
                     session.remark(words)
-                told = words
+                told = gist
     except Denied as error:
         session.remark(f"{app}: {error}")
     except KeyboardInterrupt:
@@ -120,11 +121,36 @@ def progress_words(app: str, seen: Progress, now: int) -> str:
     release = seen.release
     if release is None:
         return f"{app}: {seen.name} waits for the flipper to open it"
-    if release.state not in ON_TRIAL:
-        return f"{app}: {release.release} ({plain(release.tag)}) {release.state}: {plain(release.reason)}"
-    judged = judge(release, now).reason if release.state is ReleaseState.RUNNING else plain(release.reason)
-    left = duration(release.opened_at + release.plan.deadline_ms - now)
-    return f"{app}: {release.release} ({plain(release.tag)}) {release.state}: {judged} (deadline in {left})"
+    name = f"{app}: {release.release} ({plain(release.tag)}) {release.state}"
+    if seen.first is not None:
+        return f"{name}: waits behind release {seen.first.release} ({plain(seen.first.tag)}, {seen.first.state})"
+    if release.state is ReleaseState.WATCHING and release.plan.watch:
+        return f"{name}: {watch_words(release, now)}"
+    if release.state is ReleaseState.OPENING and release.accepted and release.plan.preflight:
+        return f"{name}: preflight, {preflight_words(release)}"
+    if release.state not in ON_TRIAL or seen.weighed is None:
+        return f"{name}: {plain(release.reason)}"
+    judged = seen.weighed.verdict.reason if release.state is ReleaseState.RUNNING else plain(release.reason)
+    return f"{name}: {judged} (deadline in {duration(release.opened_at + release.plan.deadline_ms - now)})"
+
+
+def _gist(seen: Progress) -> tuple[object, ...]:
+    """What makes a new line in a job's log: not that time has passed."""
+    release = seen.release
+    if release is None:
+        return (seen.name, seen.overtaken, seen.trouble)
+    first = (seen.first.release, seen.first.state) if seen.first else None
+    judgement = seen.weighed.verdict.judgement if seen.weighed else None
+    facts = (
+        release.state,
+        release.reason,
+        release.stage,
+        release.claimed,
+        release.tally,
+        release.probes,
+        release.watched.started,
+    )
+    return (release.release, seen.trouble, first, judgement, *facts)
 
 
 def _tell_end(session: Session, app: str, asked: str, last: Progress) -> int:
@@ -136,10 +162,10 @@ def _tell_end(session: Session, app: str, asked: str, last: Progress) -> int:
         text = f"{app}: {last.name}: {words}. Next: canary releases {app}"
         document = {"app": app, "release": last.name, "state": state, "reason": words}
     else:
-        step = next_step(release, session.reader.item(app))
+        step = next_step(release, session.reader.item(app), session.now())
         text = f"{app}: {release.release} ({plain(release.tag)}) is {release.state}: {plain(release.reason)}"
         text += f". Next: {step}" if step else ""
-        document = release_document(release, session.now())
+        document = release_document(release, session.now(), last.weighed)
     session.say(text if code != NOT_DECIDED else f"not decided in time: {text}", {**document, "asked": asked, "exit_code": code})
     return code
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from canary.domain.judge import duration
 from canary.domain.release import timestamp
+from canary.domain.words import duration
 
 NO_REASON = "no reason given"
 

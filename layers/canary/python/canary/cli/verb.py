@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from canary.operating.doctor import Doctor
     from canary.operating.operator import Operator
     from canary.operating.reading import Reader
+    from canary.ports import Executions
 
 #: The name that samconfig.toml gives the router's stack in production.
 _STACK = "canary"
@@ -56,6 +57,13 @@ class Session:
         from canary import bootstrap  # noqa: PLC0415 - see above
 
         return bootstrap.doctor(self._settings)
+
+    @cached_property
+    def executions(self) -> Executions:
+        """The workflows of an app, for reading."""
+        from canary import bootstrap  # noqa: PLC0415 - see above
+
+        return bootstrap.executions(self._settings)
 
     @cached_property
     def out(self) -> Console:

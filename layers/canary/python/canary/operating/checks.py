@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from canary.domain.app import Parameter
-from canary.domain.judge import duration
-from canary.domain.plan import InvalidPlan, parse_plan
-from canary.domain.release import Release, ReleaseState, release_key
+from canary.domain.plan import InvalidPlan
+from canary.domain.plan_document import parse_plan
+from canary.domain.release import Release, release_key
+from canary.domain.states import Hold, ReleaseState
 from canary.domain.target import Allowed, InvalidTarget, is_blank, parse_pointer
+from canary.domain.words import duration
 from canary.operating.finding import Finding, Level
-from canary.operating.outcome import PASSING
+from canary.operating.holds import next_commands
+from canary.operating.outcome import passing
 from canary.operating.reading import Overview
 
 #: The schedule wakes the flipper every minute; the alarm is at five.
@@ -25,13 +28,17 @@ _LONGEST_LEASE_MS: Final = 5 * 60_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """All that was read of an app. ``current_problem`` says why the stack behind ``current`` cannot be called."""
+    """All that was read of an app.
+
+    ``current_problem`` says why the stack behind ``current`` cannot be called; ``missing_alarms`` are in the plan only.
+    """
 
     overview: Overview
     allowed: Allowed
     followed: tuple[Release, ...] = ()
     lease_until: int | None = None
     current_problem: str | None = None
+    missing_alarms: tuple[str, ...] = ()
 
 
 def findings_of(examined: Examined) -> Iterator[Finding]:
@@ -98,8 +105,16 @@ def _plan(seen: Examined) -> Finding:
         plan = parse_plan(parameter.value if parameter else None)
     except InvalidPlan as error:
         return _finding(seen, Level.FAIL, "plan", f"every release is rejected: {error}", "write a valid plan to the parameter")
-    words = f"{plan.quota} requests in {len(plan.stages)} stage{'s' if len(plan.stages) > 1 else ''}"
-    return _finding(seen, Level.OK, "plan", words if parameter else f"{words} (the default)")
+    if seen.missing_alarms:
+        names = ", ".join(repr(name) for name in seen.missing_alarms)
+        text = f"it names alarms that CloudWatch does not have ({names}): a release would be held"
+        return _finding(
+            seen, Level.FAIL, "plan", text, f"make them, or choose another plan: canary plan set {seen.overview.app} PLAN"
+        )
+    requests = f"{plan.quota} requests" if plan.quota is not None else "as many requests as the evidence earns"
+    words = f"{requests} in {len(plan.stages)} stage{'s' if len(plan.stages) > 1 else ''}"
+    named = f" ({plan.preset})" if plan.preset else ""
+    return _finding(seen, Level.OK, "plan", f"{words}{named}" if parameter else f"{words} (the default)")
 
 
 def _latest(seen: Examined) -> Finding:
@@ -147,14 +162,11 @@ def _release(seen: Examined, release: Release) -> Finding | None:
     app, age = seen.overview.app, seen.overview.at - release.since
     name = f"{release.release} ({release.tag})"
     if release.state is ReleaseState.HELD:
+        level = Level.WARN if release.hold is Hold.APPROVAL else Level.FAIL  # its plan asks for a person
         return _finding(
-            seen,
-            Level.FAIL,
-            "release",
-            f"{name} is held for {duration(age)}: {release.reason}",
-            f"canary resume {app}, or canary abort {app}",
+            seen, level, "release", f"{name} is held for {duration(age)}: {release.reason}", next_commands(app, release.hold)
         )
-    if release.state in PASSING and age > STUCK_MS:
+    if passing(release) and age > STUCK_MS:
         text = f"{name} is {release.state} for {duration(age)}, which should take seconds"
         return _finding(seen, Level.FAIL, "release", text, "look at the flipper's log: its next pass goes on from there")
     if release.state is ReleaseState.PAUSED:

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from canary.domain.judge import duration
+from canary.domain.plan import InvalidPlan
+from canary.domain.plan_document import parse_plan
 from canary.domain.target import Allowed
+from canary.domain.words import duration
 from canary.errors import Denied, Unavailable
 from canary.operating.checks import Examined, findings_of
 from canary.operating.finding import Finding, Level
-from canary.operating.reading import Reader
-from canary.ports import Stacks
+from canary.operating.reading import Overview, Reader
+from canary.ports import Alarms, Stacks
 
 #: Differences below this come from the resolution of what AWS says.
 _MOST_SKEW_MS: Final = 5_000
@@ -54,9 +56,12 @@ class Parts:
 class Doctor:
     """Examines. Every look may be denied; that is a finding like any other, and the others go on."""
 
-    def __init__(self, reader: Reader, stacks: Stacks, premises: Premises, parts: Parts, *, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, reader: Reader, stacks: Stacks, alarms: Alarms, premises: Premises, parts: Parts, *, clock: Callable[[], int]
+    ) -> None:
         self._reader = reader
         self._stacks = stacks
+        self._alarms = alarms
         self._premises = premises
         self._parts = parts
         self._clock = clock
@@ -137,6 +142,12 @@ class Doctor:
                 yield problem
             else:
                 examined = replace(examined, current_problem=problem)
+        names = _alarms_of(examined.overview)
+        states = self._try("plan", "cloudwatch:DescribeAlarms", lambda: self._alarms.states(names), app=app)
+        if isinstance(states, Finding):
+            yield states
+        else:
+            examined = replace(examined, missing_alarms=tuple(name for name in names if name not in states))
         yield from findings_of(examined)
 
     def _read(self, app: str) -> Examined:
@@ -158,3 +169,13 @@ class Doctor:
             )
         except Unavailable as error:
             return Finding(Level.FAIL, check, str(error), "try again; if it goes on, see docs/operations.md", app=app)
+
+
+def _alarms_of(overview: Overview) -> tuple[str, ...]:
+    """The alarms that an app's plan names; none where it cannot be read, which is a finding of its own."""
+    parameter = overview.parameters.get("plan")
+    try:
+        plan = parse_plan(parameter.value if parameter else None)
+    except InvalidPlan:
+        return ()
+    return tuple(dict.fromkeys(name for stage in plan.stages for name in stage.alarms))

@@ -8,10 +8,12 @@ from typing import Final, Protocol
 
 from canary.domain.app import App, Mirror, Stopped
 from canary.domain.asks import NotPossible, asked
-from canary.domain.plan import parse_plan
-from canary.domain.release import Ask, Gate, Release, ReleaseState, Verb, release_key
+from canary.domain.plan_document import parse_plan
+from canary.domain.release import Ask, Release, Verb, release_key
+from canary.domain.states import Gate, ReleaseState
 from canary.domain.target import BLANK, parse_pointer
 from canary.operating.outcome import Outcome, Result, outcome
+from canary.operating.queue import in_turn
 from canary.ports import Apps, Parameters, Releases
 
 #: Tries against others who write the same item; each try reads it anew.
@@ -60,11 +62,16 @@ class Operator:
             self._parameters.write(app, "plan", plan)
         self._parameters.write(app, "current", value)
 
+    def set_plan(self, app: str, text: str) -> None:
+        """Write an app's plan, for its next release. Raises `InvalidPlan`, `NotPossible`."""
+        parse_plan(text)
+        self._must_exist(app)
+        self._parameters.write(app, "plan", text)
+
     def release(self, app: str, value: str) -> str:
         """Write a target to ``latest`` and return the release's id. Raises `InvalidTarget`, `NotPossible`."""
         parse_pointer(value)
-        if "current" not in self._parameters.read(app, "current"):
-            raise NotPossible(f"there is no app {app!r} (it has no `current`): set it up with `canary init {app} --arn …`")
+        self._must_exist(app)
         version = self._parameters.write(app, "latest", value)
         written = self._parameters.read(app, "latest")["latest"]
         if written.version == version:
@@ -75,13 +82,21 @@ class Operator:
             raise Contended(f"latest of {app!r} is written, but not to be read yet: see `canary releases {app}`")
         return release_key(version, mine.value, mine.modified_at)
 
-    def ask(self, app: str, verb: Verb, why: str, release: str | None = None) -> Release:
-        """Ask for a verb; return the release as it was asked. Raises `NotPossible`, `Contended`."""
-        ask = Ask(verb, self.who, why, self._clock())
+    def ask(
+        self, app: str, verb: Verb, why: str, release: str | None = None, *, force: bool = False, meant: Release | None = None
+    ) -> Release:
+        """Ask for a verb; return the release as it was asked. Raises `NotPossible`, `Contended`.
+
+        ``meant``: the release as whoever asks has seen it. A rollback that somebody else has asked for since is not taken back.
+        """
+        ask = Ask(verb, self.who, why, self._clock(), force)
         for _ in range(_TRIES):
             before = self.addressed(app, verb, release)
             if ask in before.asks:  # an earlier try had landed, and only its answer was lost
                 return before
+            if meant is not None and _rolled_back(meant) is not _rolled_back(before):
+                found = f"release {before.release} is {before.state} by now"
+                raise NotPossible(f"{found}, and was {meant.state} just before: see `canary status {app}`")
             after = asked(before, ask)
             if self._releases.save(before, after):
                 return after
@@ -127,6 +142,12 @@ class Operator:
         for name in self._app(app).followed:
             self._change_gate(app, name, Gate.OPEN)
 
+    def release_anew(self, release: Release) -> str:
+        """Write a release's value to ``latest`` once more, its stack out of quarantine; return the new release's id."""
+        if release.target in self._app(release.app).quarantine:
+            self.retry(release.app, release.target)
+        return self.release(release.app, release.value)
+
     def retry(self, app: str, target: str) -> None:
         """Lift a target's quarantine. Raises `NotPossible` when it is in none."""
         if target not in self._app(app).quarantine:
@@ -159,9 +180,13 @@ class Operator:
         return self._flipper.wake(app)
 
     def running(self, app: str) -> Release | None:
-        """The release that is not ended, if there is one."""
-        found = (self._releases.release(app, name) for name in reversed(self._app(app).followed))
-        return next((release for release in found if release is not None and not release.ended), None)
+        """The release that is not ended, if there is one; where one waits for another, the one that goes first."""
+        found = (self._releases.release(app, name) for name in self._app(app).followed)
+        return next(iter(in_turn(release for release in found if release is not None)), None)
+
+    def _must_exist(self, app: str) -> None:
+        if "current" not in self._parameters.read(app, "current"):
+            raise NotPossible(f"there is no app {app!r} (it has no `current`): set it up with `canary init {app} --arn …`")
 
     def _app(self, app: str) -> App:
         return self._apps.app(app) or App(app=app)
@@ -188,3 +213,8 @@ class Operator:
             if self._releases.save(before, after):
                 return
         raise Contended(f"release {name} keeps changing: try again")
+
+
+def _rolled_back(release: Release) -> bool:
+    """Whether a rollback would take the last one back."""
+    return release.state is ReleaseState.ROLLED_BACK

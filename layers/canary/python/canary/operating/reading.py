@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Protocol
@@ -11,9 +11,12 @@ from typing import Final, Protocol
 from canary.domain.app import App, Parameter
 from canary.domain.asks import NotPossible
 from canary.domain.audit import Row, Status
+from canary.domain.record import Record
 from canary.domain.release import Release
 from canary.errors import Unavailable
-from canary.ports import Apps, Parameters, Releases
+from canary.operating.judging import Weighed, Weigher
+from canary.operating.queue import in_turn, waiting_for, waits
+from canary.ports import Apps, Audit, Parameters, Records, Releases
 
 #: So many releases of an app are looked through at most.
 MOST_RELEASES: Final = 1000
@@ -27,22 +30,22 @@ class History(Protocol):
         """Read an app's newest releases, newest first."""
 
 
-class Rows(Protocol):
-    """The audit table, for reading."""
-
-    def of_release(self, app: str, release: str) -> Iterable[Row]:
-        """Read all rows of a release, oldest first."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """All about an app at one moment. ``release`` is the one that the reader looks at; ``trouble``: why SSM did not answer."""
+    """All about an app at one moment. ``trouble``: why SSM did not answer.
+
+    ``release`` is the one that the reader looks at, ``weighed`` what the judge would say of it, ``first`` the one that it waits
+    for, and ``waiting`` the one that waits for it.
+    """
 
     app: str
     at: int
     item: App
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     release: Release | None = None
+    weighed: Weighed | None = None
+    first: Release | None = None
+    waiting: Release | None = None
     recent: tuple[Release, ...] = ()
     trouble: str | None = None
 
@@ -70,13 +73,24 @@ class Reader:
     """Reads one installation."""
 
     def __init__(
-        self, parameters: Parameters, releases: Releases, apps: Apps, history: History, rows: Rows, *, clock: Callable[[], int]
+        self,
+        parameters: Parameters,
+        releases: Releases,
+        apps: Apps,
+        history: History,
+        audit: Audit,
+        records: Records,
+        weigher: Weigher,
+        *,
+        clock: Callable[[], int],
     ) -> None:
         self._parameters = parameters
         self._releases = releases
         self._apps = apps
         self._history = history
-        self._rows = rows
+        self._audit = audit
+        self._records = records
+        self._weigher = weigher
         self._clock = clock
 
     def apps(self) -> tuple[str, ...]:
@@ -100,6 +114,19 @@ class Reader:
         """Read an app's newest releases, newest first."""
         return self._history.recent(app, most)
 
+    def weighed(self, release: Release) -> Weighed | None:
+        """Judge a release as it stands now; None when it is not on trial."""
+        return self._weigher.weigh(release, self._clock())
+
+    def first(self, release: Release) -> Release | None:
+        """Read the unfinished release that this one waits for; None when it waits for none."""
+        other = self._releases.release(release.app, release.behind) if release.behind and waits(release) else None
+        return other if other is not None and not other.ended else None
+
+    def records(self, app: str, name: str) -> Sequence[Record]:
+        """Read the evidence records of a release, oldest first."""
+        return self._records.of_release(app, name)
+
     def item(self, app: str) -> App:
         """Read an app's own item."""
         return self._apps.app(app) or App(app=app)
@@ -119,31 +146,39 @@ class Reader:
         if item is None and not parameters and trouble is None:
             raise NotPossible(self._no_such_app(app))
         recent = self._history.recent(app, _RECENT)
+        unfinished = self._unfinished(item)
+        release = self._looked_at(app, name, unfinished, recent)
         return Overview(
             app=app,
             at=self._clock(),
             item=item or App(app=app),
             parameters=parameters,
-            release=self._looked_at(app, name, item, recent),
+            release=release,
+            weighed=self.weighed(release) if release else None,
+            first=self.first(release) if release else None,
+            waiting=waiting_for(release, unfinished) if release else None,
             recent=recent,
             trouble=trouble,
         )
 
     def rows(self, app: str, names: Iterable[str], wanted: Wanted, most: int | None = None) -> Iterator[Row]:
         """Read the rows of some releases, in the order of time, as they come."""
-        streams = [self._rows.of_release(app, name) for name in names]
+        streams = [self._audit.of_release(app, name) for name in names]
         merged = heapq.merge(*streams, key=lambda row: row.request_id)
         return islice((row for row in merged if wanted.fits(row)), most)
 
-    def _looked_at(self, app: str, name: str | None, item: App | None, recent: tuple[Release, ...]) -> Release | None:
-        if name is not None:
-            found = self._releases.release(app, name)
-            if found is None:
-                raise NotPossible(f"{app!r} has no release {name}: see `canary releases {app}`")
-            return found
-        followed = (self._releases.release(app, other) for other in reversed(item.followed if item else ()))
-        running = next((release for release in followed if release is not None and not release.ended), None)
-        return running or (recent[0] if recent else None)
+    def _unfinished(self, item: App | None) -> list[Release]:
+        """Releases of an app that have not ended; the one that goes first, first."""
+        found = (self._releases.release(item.app, name) for name in item.followed) if item else ()
+        return in_turn(release for release in found if release is not None)
+
+    def _looked_at(self, app: str, name: str | None, unfinished: Sequence[Release], recent: Sequence[Release]) -> Release | None:
+        if name is None:
+            return next(iter((*unfinished, *recent)), None)
+        found = self._releases.release(app, name)
+        if found is None:
+            raise NotPossible(f"{app!r} has no release {name}: see `canary releases {app}`")
+        return found
 
     def _no_such_app(self, app: str) -> str:
         known = self.apps()

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from canary.domain.release import Release, ReleaseState, version_of
+from canary.domain.release import Release, version_of
+from canary.domain.states import ReleaseState
 from canary.errors import Denied, Unavailable
+from canary.operating.judging import Weighed
 from canary.operating.reading import Reader
 
 #: Seconds between two looks: quick while it may be over in a moment, slower the longer it lasts.
@@ -21,11 +23,14 @@ _NEWEST: Final = 10
 class Progress:
     """One look at a release that is waited for. ``name`` changes when its write was put back and became another release.
 
-    ``release`` is None before the flipper has opened it. ``overtaken``: a newer write came before it was ever opened.
+    ``release`` is None before the flipper has found it, ``first`` is the one that it waits for, ``weighed`` what the judge would
+    say of it. ``overtaken``: a newer write came before it was ever opened.
     """
 
     name: str
     release: Release | None = None
+    first: Release | None = None
+    weighed: Weighed | None = None
     overtaken: bool = False
     trouble: str | None = None
 
@@ -62,7 +67,7 @@ def follow(
 def _look(reader: Reader, app: str, name: str) -> Progress:
     release = reader.release(app, name)
     if release is not None and release.state is not ReleaseState.SUPERSEDED:
-        return Progress(name, release)
+        return Progress(name, release, reader.first(release), reader.weighed(release))
     newest = reader.releases(app, _NEWEST)
     if successor := next((other for other in newest if other.restored_from == name), None):
         return _look(reader, app, successor.release)

@@ -15,8 +15,8 @@ from canary.cli.demo.show import Show
 from canary.cli.demo.view import STATUS_STYLES
 from canary.cli.text import plain
 from canary.domain.audit import Row
-from canary.domain.judge import duration
 from canary.domain.release import timestamp
+from canary.domain.words import duration
 
 _ARN: Final = "arn:aws:lambda:eu-west-1:000000000000:function"
 

@@ -11,7 +11,8 @@ from canary.cli.demo.app import Look
 from canary.cli.demo.traffic import Sent
 from canary.cli.text import plain
 from canary.domain.audit import Row, Status
-from canary.domain.release import Release, ReleaseState
+from canary.domain.release import Release
+from canary.domain.states import ReleaseState
 
 #: The default plan's.
 QUOTA: Final = 2

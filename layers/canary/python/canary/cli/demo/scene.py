@@ -8,8 +8,9 @@ from typing import Final
 from canary.cli.demo.app import Look
 from canary.cli.demo.traffic import Sent
 from canary.cli.text import plain
-from canary.domain.judge import judge
-from canary.domain.release import ON_TRIAL, Release, ReleaseState
+from canary.domain.release import Release
+from canary.domain.states import ON_TRIAL, ReleaseState
+from canary.operating.judging import verdict_now
 from canary.routing.view import FRESH_MS
 
 _S = ReleaseState
@@ -56,7 +57,7 @@ def happening(scene: Scene) -> str:
 def verdict(release: Release, at: int) -> str:
     """The judge's verdict: as it would be now while the release is on trial, as it was afterwards."""
     if release.state in ON_TRIAL:
-        return str(judge(release, at))
+        return str(verdict_now(release, at))
     return release.verdict or ""
 
 

@@ -15,8 +15,9 @@ from canary.cli.demo.traffic import Sent
 from canary.cli.show_status import STATE_STYLES
 from canary.cli.text import plain
 from canary.domain.audit import Row, Status
-from canary.domain.judge import duration
-from canary.domain.release import Gate, Release, timestamp
+from canary.domain.release import Release, timestamp
+from canary.domain.states import Gate
+from canary.domain.words import duration
 
 #: A live view takes this much room; without it there are lines.
 LEAST_WIDTH: Final = 78
