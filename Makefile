@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PIP_INSTALL := install --progress-bar off --no-compile --no-deps --require-hashes --requirement
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
     --custom-compile-command 'make lock'
-LOCK_DEV := pyproject.toml --extra local --group dev --output-file requirements/dev.txt
+LOCK_DEV := pyproject.toml --extra local --extra simulation --group dev --output-file requirements/dev.txt
 LOCK_UV := --group bootstrap --constraint requirements/dev.txt --output-file requirements/uv.txt
 LOCK_SAM := --group sam --output-file requirements/sam.txt
 # The functions run with the versions that the tests ran with.

@@ -7,12 +7,16 @@ from typing import Any, Protocol
 
 import pytest
 
+from canary.aws.alarms import AlarmBook
 from canary.aws.audit import AuditTable
+from canary.aws.executions import StepFunctions
 from canary.aws.keys import KeyTable
 from canary.aws.parameters import ParameterStore
+from canary.aws.records import RecordTable
 from canary.aws.releases import ReleaseTable
-from canary.ports import Apps, Audit, Keys, Parameters, Releases, Slots
-from tests.fakes.aws import Clock, FakeAudit, FakeKeys, FakeParameters, FakeReleases
+from canary.ports import Alarms, Apps, Audit, Executions, Keys, Parameters, Records, Releases, Slots
+from tests.contract.hands import FakeHands, Hands, MotoHands
+from tests.fakes.aws import Clock, FakeAlarms, FakeAudit, FakeKeys, FakeParameters, FakeRecords, FakeReleases, FakeStacks
 from tests.fakes.calls import Calls
 
 REGION = "eu-west-1"
@@ -24,26 +28,44 @@ class Table(Slots, Releases, Apps, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the contract is about."""
+    """What the contract is about, and the hands that do what others do to the same AWS."""
 
     parameters: Parameters
     table: Table
     audit: Audit
+    records: Records
     keys: Keys
+    executions: Executions
+    alarms: Alarms
+    hands: Hands
 
 
 def in_memory() -> Ports:
     calls, clock = Calls(), Clock()
-    return Ports(FakeParameters(calls, clock), FakeReleases(calls), FakeAudit(calls), FakeKeys(calls))
+    stacks, alarms = FakeStacks(calls, clock), FakeAlarms(calls)
+    return Ports(
+        FakeParameters(calls, clock),
+        FakeReleases(calls),
+        FakeAudit(calls),
+        FakeRecords(calls),
+        FakeKeys(calls),
+        stacks,
+        alarms,
+        FakeHands(stacks, alarms),
+    )
 
 
 def on_aws(client: Any, tables: Any) -> Ports:
-    dynamodb = client("dynamodb")
+    dynamodb, states, cloudwatch = client("dynamodb"), client("stepfunctions"), client("cloudwatch")
     return Ports(
         ParameterStore(client("ssm"), "/canary"),
         ReleaseTable(dynamodb, tables.releases, REGION),
         AuditTable(dynamodb, tables.audit, REGION),
+        RecordTable(dynamodb, tables.audit, REGION),
         KeyTable(dynamodb, tables.audit, REGION),
+        StepFunctions(states),
+        AlarmBook(cloudwatch),
+        MotoHands(states, cloudwatch),
     )
 
 
@@ -70,5 +92,25 @@ def audit(ports: Ports) -> Audit:
 
 
 @pytest.fixture
+def records(ports: Ports) -> Records:
+    return ports.records
+
+
+@pytest.fixture
 def keys(ports: Ports) -> Keys:
     return ports.keys
+
+
+@pytest.fixture
+def executions(ports: Ports) -> Executions:
+    return ports.executions
+
+
+@pytest.fixture
+def alarms(ports: Ports) -> Alarms:
+    return ports.alarms
+
+
+@pytest.fixture
+def hands(ports: Ports) -> Hands:
+    return ports.hands

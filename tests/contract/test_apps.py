@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from canary.domain.app import App, Mirror, Quarantined, Stopped
-from canary.domain.release import Gate, Release, ReleaseState
+from canary.domain.release import Release
+from canary.domain.states import Gate, ReleaseState
 from tests.strategies import NO_SHRINKING, counts, texts, times
 
 APP = "transformer"

@@ -54,6 +54,7 @@ class TestPut:
                 target=texts,
                 tag=texts,
                 arm=st.sampled_from(Arm),
+                share=st.none() | st.integers(1, 100),
                 # An index's key is never empty.
                 transform_id=st.none() | texts.filter(bool),
                 state_machine=maybe,
@@ -140,6 +141,22 @@ class TestRows:
         for name in names:
             audit.put(row(name))
         assert sorted(audit.rows(APP, RELEASE, (name for name in [*names, "missing"]))) == names
+
+
+class TestTheRowsOfARelease:
+    def test_they_come_in_the_order_of_the_ids_whatever_has_become_of_them(self, audit):
+        rows = [row("a"), row("b", status=Status.FAILED, stopped_at=NOW), row("c", status=Status.LOST, counted=True)]
+        for each in reversed(rows):
+            audit.put(each)
+        assert list(audit.of_release(APP, RELEASE)) == rows
+
+    def test_those_of_other_releases_and_apps_are_not_among_them(self, audit):
+        for each in (row("a"), row("b", release="00000002-0123abcd"), row("c", app="other")):
+            audit.put(each)
+        assert list(audit.of_release(APP, RELEASE)) == [row("a")]
+
+    def test_a_release_that_nobody_was_sent_to_has_none(self, audit):
+        assert list(audit.of_release(APP, RELEASE)) == []
 
 
 class TestTheIndexOfRowsInFlight:

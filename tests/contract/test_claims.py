@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from canary.domain.claim import Claimed
-from canary.domain.release import Gate, Release, ReleaseState
+from canary.domain.release import Release
+from canary.domain.states import Gate, ReleaseState
 
 APP, RELEASE = "transformer", "00000001-0123abcd"
 NOW = 1_795_246_200_123

@@ -8,8 +8,11 @@ from itertools import count
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from canary.domain.claim import Claimed
 from canary.domain.plan import Plan, Stage
-from canary.domain.release import Ask, Change, Flip, Gate, Notice, NoticeKind, Release, ReleaseState, Tally, Verb
+from canary.domain.release import Ask, Change, Flip, Notice, NoticeKind, Release, Verb
+from canary.domain.states import Gate, ReleaseState
+from canary.domain.tally import Tally
 from tests.strategies import NO_SHRINKING, releases, texts, times
 
 APP, RELEASE = "transformer", "00000001-0123abcd"
@@ -77,7 +80,8 @@ def test_every_field_that_the_flipper_writes_is_saved(table, data):
     before = replace(before, release=name, granted=10**6, claimed=len(before.open))
     still_open = {request_id: at for request_id, at in before.open.items() if data.draw(st.booleans())}
     added = data.draw(st.lists(st.builds(Change, times, texts, texts, texts), max_size=2))
-    after = replace(after, release=name, open=still_open, history=(*before.history, *added))
+    granted = max(after.granted, before.claimed)  # what is claimed cannot be taken back
+    after = replace(after, release=name, open=still_open, granted=granted, history=(*before.history, *added))
     assert table.create(before)
     assert table.save(before, after)
     assert table.release(APP, name) == replace(after, rev=before.rev + 1)
@@ -171,6 +175,37 @@ class TestClaimsThatRaceASave:
         table.claim(APP, RELEASE, "a", NOW)
         assert table.save(seen, seen.moved(ReleaseState.ABORTING, now=NOW, why="failed", gate=Gate.CLOSED))
         assert (read(table).gate, read(table).open) == (Gate.CLOSED, {"a": NOW})
+
+
+class TestSlotsThatAreTakenAway:
+    """Evidence may earn fewer slots than before; those that were claimed meanwhile cannot be taken back."""
+
+    def test_free_slots_are_taken_away(self, table):
+        table.create(release(granted=10, claimed=4))
+        assert table.save(read(table), replace(read(table), granted=4))
+        assert (read(table).granted, table.claim(APP, RELEASE, "a", NOW)) == (4, Claimed.GONE)
+
+    def test_a_slot_that_was_claimed_since_the_read_keeps_the_others_from_being_taken(self, table):
+        table.create(release(granted=10, claimed=4))
+        seen = read(table)
+        table.claim(APP, RELEASE, "a", NOW)
+        assert not table.save(seen, replace(seen, granted=4))
+        assert (read(table).granted, read(table).claimed, read(table).rev) == (10, 5, 1)
+        assert table.save(read(table), replace(read(table), granted=5))
+
+    def test_a_claim_since_the_read_does_not_matter_while_enough_are_left(self, table):
+        table.create(release(granted=10, claimed=4))
+        seen = read(table)
+        table.claim(APP, RELEASE, "a", NOW)
+        assert table.save(seen, replace(seen, granted=6))
+        assert (read(table).granted, read(table).claimed) == (6, 5)
+
+    def test_more_slots_are_granted_whatever_was_claimed(self, table):
+        table.create(release(granted=4, claimed=3))
+        seen = read(table)
+        table.claim(APP, RELEASE, "a", NOW)
+        assert table.save(seen, replace(seen, granted=6))
+        assert (read(table).granted, read(table).claimed) == (6, 4)
 
 
 class TestTheIdleCondition:

@@ -16,6 +16,7 @@ from botocore.config import Config
 
 from canary.aws.audit import AuditTable
 from canary.aws.keys import KeyTable
+from canary.aws.records import RecordTable
 from canary.aws.releases import ReleaseTable
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
@@ -113,6 +114,11 @@ def releases(dynamodb: Any, tables: Any) -> ReleaseTable:
 @pytest.fixture
 def audit(dynamodb: Any, tables: Any) -> AuditTable:
     return AuditTable(dynamodb, tables.audit, REGION)
+
+
+@pytest.fixture
+def records(dynamodb: Any, tables: Any) -> RecordTable:
+    return RecordTable(dynamodb, tables.audit, REGION)
 
 
 @pytest.fixture

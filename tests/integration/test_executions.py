@@ -1,12 +1,15 @@
-"""Reading executions and stacks, with the answers that AWS gives late, or not at all."""
+"""Reading executions, with the answers that AWS gives late, or not at all; and stopping them."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from canary.aws.executions import StackInventory, StepFunctions
-from canary.domain.audit import ExecutionStatus
-from canary.domain.target import parse_target
+from canary.aws.executions import StepFunctions
+from canary.domain.audit import SKEW_MS, ExecutionStatus
+from canary.domain.baseline import MOST_PAST, Past
+from canary.errors import Denied, Unavailable
 from tests.integration.conftest import ACCOUNT, REGION, Wire, error
 
 NOW = 1_795_246_200_123
@@ -120,44 +123,179 @@ class TestMany:
         assert sorted(operations(service)) == ["DescribeExecution", "ListExecutions"]
 
 
-class TestWhatExists:
-    def inventory(self, moto) -> StackInventory:
-        return StackInventory(moto("lambda"), moto("stepfunctions"))
+def ran(number: int, started_at: int, status: str = "FAILED", duration_ms: int = 60_000) -> dict:
+    ended = {} if status == "RUNNING" else {"stopDate": (started_at + duration_ms) / 1000}
+    return told(execution(number), status, **ended) | {"startDate": started_at / 1000}
 
-    def made(self, moto, kind: str = "STANDARD") -> str:
+
+def pages(*found: list[dict], more: bool = False) -> list[Wire]:
+    """Pages that each name the next one; the last one too, where there are ``more`` that nobody should ask for."""
+    tokens = [{"nextToken": str(n)} for n in range(len(found))]
+    if not more:
+        tokens[-1] = {}
+    return [Wire({"executions": page, **token}) for page, token in zip(found, tokens, strict=True)]
+
+
+def thousand(newest: int, status: str = "FAILED") -> list[dict]:
+    """A whole page, a second between the starts."""
+    return [ran(newest - n, NOW - 1000 * (newest + n), status) for n in range(1000)]
+
+
+class TestPast:
+    def test_it_is_read_in_pages_of_a_thousand(self, scripted):
+        answers = pages([ran(2, NOW, "SUCCEEDED")], [ran(1, NOW - 9, "TIMED_OUT", 5)])
+        service = scripted("stepfunctions", *answers)
+        assert StepFunctions(service.client).past(machine()) == (Past(False, NOW, 60_000), Past(True, NOW - 9, 5))
+        assert service.asked() == {"stateMachineArn": machine(), "maxResults": 1000}
+        assert service.asked(1) == {"stateMachineArn": machine(), "maxResults": 1000, "nextToken": "0"}
+
+    def test_no_page_is_turned_beyond_the_newest_ten_thousand_and_those_that_run_are_among_them(self, scripted):
+        answers = pages(*([thousand(0, "SUCCEEDED")] * 9), thousand(0, "RUNNING"), more=True)
+        service = scripted("stepfunctions", *answers)
+        assert len(StepFunctions(service.client).past(machine())) == 9_000
+        assert len(service.requests) == MOST_PAST // 1000
+
+    @pytest.mark.parametrize("qualifier", [":live", ":7"])
+    def test_a_list_is_asked_for_by_the_state_machine_alone(self, scripted, qualifier):
+        """By an alias or a version it would lack what was started by another name."""
+        service = scripted("stepfunctions", Wire({"executions": []}))
+        StepFunctions(service.client).past(machine() + qualifier)
+        assert service.asked()["stateMachineArn"] == machine()
+
+    @pytest.mark.parametrize("code", ["StateMachineDoesNotExist", "InvalidArn", "StateMachineTypeNotSupported"])
+    def test_a_state_machine_without_a_list_has_no_past(self, scripted, code):
+        assert StepFunctions(scripted("stepfunctions", error(code)).client).past(machine()) == ()
+
+    def test_one_that_we_may_not_list_says_so(self, scripted):
+        with pytest.raises(Denied):
+            StepFunctions(scripted("stepfunctions", error("AccessDeniedException")).client).past(machine())
+
+    def test_half_a_past_is_none(self, scripted):
+        service = scripted("stepfunctions", *pages([ran(1, NOW)], more=True), error("ThrottlingException"))
+        with pytest.raises(Unavailable):
+            StepFunctions(service.client).past(machine())
+
+    def test_a_stop_before_the_start_is_no_negative_duration(self, scripted):
+        service = scripted("stepfunctions", *pages([ran(1, NOW, "FAILED", -2)]))
+        assert StepFunctions(service.client).past(machine()) == (Past(True, NOW, 0),)
+
+
+class TestFailures:
+    def failures(self, service, since: int = NOW) -> list[str]:
+        return [execution.arn for execution in StepFunctions(service.client).failures(machine(), since)]
+
+    def test_each_way_to_fail_is_a_list_of_its_own(self, scripted):
+        service = scripted(
+            "stepfunctions",
+            Wire({"executions": [ran(2, NOW + 1, "ABORTED")]}),
+            Wire({"executions": [ran(3, NOW + 2)]}),
+            Wire({"executions": [ran(1, NOW, "TIMED_OUT")]}),
+        )
+        assert self.failures(service) == [execution(3), execution(2), execution(1)]
+        assert [service.asked(n)["statusFilter"] for n in range(3)] == ["ABORTED", "FAILED", "TIMED_OUT"]
+        assert {service.asked(n)["maxResults"] for n in range(3)} == {1000}
+
+    def test_no_page_is_turned_once_one_ends_before_since(self, scripted):
+        early = NOW - SKEW_MS - 1
+        service = scripted("stepfunctions", *pages([ran(2, NOW), ran(1, early)], more=True))
+        assert self.failures(service) == [execution(2)]
+        assert len(service.requests) == 3
+
+    def test_a_page_that_ends_just_before_since_is_not_trusted_to_be_the_last(self, scripted):
+        """Clocks differ, and so the order of what starts at about the same time."""
+        answers = pages([ran(2, NOW), ran(1, NOW - SKEW_MS)], [ran(3, NOW)])
+        service = scripted("stepfunctions", *answers, Wire({"executions": []}))
+        assert set(self.failures(service)) == {execution(2), execution(3)}
+        assert service.asked(1)["nextToken"] == "0"
+
+    def test_an_empty_page_is_not_the_last_while_it_names_another(self, scripted):
+        service = scripted("stepfunctions", *pages([], [ran(1, NOW)]), Wire({"executions": []}))
+        assert self.failures(service) == [execution(1)]
+
+    def test_one_that_moves_from_list_to_list_meanwhile_comes_once(self, scripted):
+        aborted, failed = Wire({"executions": [ran(1, NOW, "ABORTED")]}), Wire({"executions": [ran(1, NOW)]})
+        service = scripted("stepfunctions", aborted, failed, Wire({"executions": []}))
+        assert self.failures(service) == [execution(1)]
+
+    def test_too_many_are_not_taken_for_all(self, scripted):
+        aborted = Wire({"executions": [ran(99_999, NOW, "ABORTED")]})
+        service = scripted("stepfunctions", aborted, *pages(*(self.distinct(page) for page in range(10)), more=True))
+        with pytest.raises(Unavailable) as caught:
+            self.failures(service)
+        assert caught.value.code == "TooMany"
+        assert len(service.requests) == 1 + MOST_PAST // 1000
+
+    def test_as_many_as_may_be_are_not_too_many(self, scripted):
+        service = scripted("stepfunctions", *pages(*(self.distinct(page) for page in range(10))), Wire({"executions": []}))
+        assert len(self.failures(service)) == MOST_PAST
+
+    def distinct(self, page: int) -> list[dict]:
+        return [ran(1000 * page + n, NOW + 1) for n in range(1000)]
+
+
+class TestStarted:
+    def test_pages_are_turned_until_one_ends_before_since(self, scripted):
+        answers = pages(
+            [ran(5, NOW + 9, "RUNNING"), ran(4, NOW + 2, "RUNNING")], [ran(3, NOW), ran(2, NOW - SKEW_MS - 1)], more=True
+        )
+        service = scripted("stepfunctions", *answers)
+        found = StepFunctions(service.client).started(machine(), NOW, NOW + 9)
+        assert [each.arn for each in found] == [execution(4), execution(3)]
+        assert len(service.requests) == 2
+        assert "statusFilter" not in service.asked()
+
+    def test_no_more_come_than_the_newest_ten_thousand(self, scripted):
+        service = scripted("stepfunctions", *pages(*([thousand(0, "RUNNING")] * 10), more=True))
+        assert len(StepFunctions(service.client).started(machine(), 0, NOW + 1)) == MOST_PAST
+        assert len(service.requests) == MOST_PAST // 1000
+
+
+class TestSucceeded:
+    def test_pages_are_turned_until_enough_are_found(self, scripted):
+        service = scripted("stepfunctions", *pages(*([thousand(0, "SUCCEEDED")] * 2), more=True))
+        assert len(StepFunctions(service.client).succeeded(machine(), 0, 1001)) == 2000
+        assert [service.asked(n)["statusFilter"] for n in range(2)] == ["SUCCEEDED"] * 2
+        assert len(service.requests) == 2
+
+    def test_those_from_before_are_left_out_and_end_it(self, scripted):
+        found = [ran(2, NOW, "SUCCEEDED"), ran(1, NOW - SKEW_MS - 1, "SUCCEEDED")]
+        service = scripted("stepfunctions", *pages(found, more=True))
+        assert [each.arn for each in StepFunctions(service.client).succeeded(machine(), NOW, 9)] == [execution(2)]
+        assert len(service.requests) == 1
+
+
+class TestStop:
+    def stopped(self, scripted, *answers: Wire, cause: str = "the release was aborted") -> Any:
+        service = scripted("stepfunctions", *answers)
+        StepFunctions(service.client).stop(execution(1), cause)
+        return service
+
+    def test_it_says_who_and_why(self, scripted):
+        service = self.stopped(scripted, Wire({"stopDate": NOW / 1000}))
+        assert operations(service) == ["StopExecution"]
+        assert service.asked() == {"executionArn": execution(1), "error": "Canary", "cause": "the release was aborted"}
+
+    @pytest.mark.parametrize("code", ["ExecutionDoesNotExist", "InvalidArn", "ValidationException"])
+    def test_one_that_is_not_running_is_no_trouble(self, scripted, code):
+        assert len(self.stopped(scripted, error(code)).requests) == 1
+
+    @pytest.mark.parametrize("code", ["KmsAccessDeniedException", "KmsInvalidStateException"])
+    def test_a_state_machine_with_a_key_that_we_may_not_use_is_stopped_without_words(self, scripted, code):
+        service = self.stopped(scripted, error(code), Wire({"stopDate": NOW / 1000}))
+        assert service.asked(1) == {"executionArn": execution(1)}
+
+    def test_a_long_cause_is_cut_to_what_step_functions_takes(self, scripted):
+        assert len(self.stopped(scripted, Wire({"stopDate": NOW / 1000}), cause="x" * 40_000).asked()["cause"]) == 32_768
+
+    def test_one_that_we_may_not_stop_says_so(self, scripted):
+        with pytest.raises(Denied):
+            self.stopped(scripted, error("AccessDeniedException"))
+
+    def test_moto_stops_what_has_ended_where_step_functions_refuses(self, moto):
+        """So the contract suite does not ask for it; when moto learns it, it can."""
+        client = moto("stepfunctions")
         definition = '{"StartAt": "P", "States": {"P": {"Type": "Pass", "End": true}}}'
-        role = f"arn:aws:iam::{ACCOUNT}:role/r"
-        made = moto("stepfunctions").create_state_machine(name="transformer-v2", definition=definition, roleArn=role, type=kind)
-        return made["stateMachineArn"]
-
-    def test_a_standard_state_machine_has_no_problem(self, moto):
-        assert self.inventory(moto).problem(parse_target(self.made(moto))) is None
-
-    def test_an_express_one_cannot_be_followed(self, moto):
-        assert "Express" in self.inventory(moto).problem(parse_target(self.made(moto, "EXPRESS")))
-
-    @pytest.mark.parametrize("arn", [machine("nobody"), f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:nobody:live"])
-    def test_what_does_not_exist_is_to_be_deployed_first(self, moto, arn):
-        problem = self.inventory(moto).problem(parse_target(arn))
-        assert problem == f"{arn} does not exist: deploy it before releasing it"
-
-    def test_of_an_alias_both_it_and_its_state_machine_are_looked_at(self, scripted):
-        alias = {"stateMachineAliasArn": machine() + ":live", "name": "live"}
-        service = scripted("stepfunctions", Wire(alias), Wire({"stateMachineArn": machine(), "type": "EXPRESS"}))
-        problem = StackInventory(service.client, service.client).problem(parse_target(machine() + ":live"))
-        assert "Express" in problem
-        assert operations(service) == ["DescribeStateMachineAlias", "DescribeStateMachine"]
-
-    def test_of_a_version_the_version_is_looked_at(self, scripted):
-        service = scripted("stepfunctions", Wire({"stateMachineArn": machine() + ":3", "type": "STANDARD"}))
-        assert StackInventory(service.client, service.client).problem(parse_target(machine() + ":3")) is None
-        assert service.asked() == {"stateMachineArn": machine() + ":3"}
-
-    def test_an_alias_that_is_missing_is_missing(self, scripted):
-        service = scripted("stepfunctions", error("ResourceNotFound"))
-        assert "does not exist" in StackInventory(service.client, service.client).problem(parse_target(machine() + ":live"))
-
-    def test_what_we_may_not_look_at_is_a_problem_too(self, scripted):
-        service = scripted("lambda", error("AccessDeniedException", 403))
-        target = parse_target(f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f:1")
-        assert "cannot be inspected" in StackInventory(service.client, service.client).problem(target)
+        client.create_state_machine(name="m", definition=definition, roleArn=f"arn:aws:iam::{ACCOUNT}:role/r")
+        arn = client.start_execution(stateMachineArn=machine("m"), name="e")["executionArn"]
+        first, second = (client.stop_execution(executionArn=arn)["stopDate"] for _ in range(2))
+        assert second > first

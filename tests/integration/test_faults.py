@@ -7,17 +7,22 @@ from dataclasses import replace
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from canary.aws.alarms import AlarmBook
 from canary.aws.audit import AuditTable
-from canary.aws.executions import StackInventory, StepFunctions
+from canary.aws.executions import StepFunctions
 from canary.aws.faults import translated
+from canary.aws.inventory import StackInventory
 from canary.aws.keys import KeyTable
 from canary.aws.notices import NoticeBoard
 from canary.aws.parameters import ParameterStore
+from canary.aws.records import RecordTable
 from canary.aws.releases import ReleaseTable
 from canary.domain.app import App
 from canary.domain.audit import Row, RowUpdate, Status
 from canary.domain.keyed import KeyRecord, KeyState
-from canary.domain.release import Notice, NoticeKind, Release, ReleaseState
+from canary.domain.record import Record
+from canary.domain.release import Notice, NoticeKind, Release
+from canary.domain.states import ReleaseState
 from canary.domain.target import parse_target
 from canary.errors import Denied, Unavailable
 from tests.integration.conftest import REGION, Wire, error, error_in_xml
@@ -31,6 +36,9 @@ ROW = Row(app="a", release=RELEASE.release, request_id="r", status=Status.CLAIME
 KEY = KeyRecord(key="k", app="a", state=KeyState.IN_PROGRESS, request_id="r", body_sha256="aa", since=NOW)
 FUNCTION = parse_target("arn:aws:lambda:eu-west-1:123456789012:function:transformer-v2:live")
 MACHINE = parse_target("arn:aws:states:eu-west-1:123456789012:stateMachine:transformer-v2")
+RECORD = Record(
+    app="a", release=RELEASE.release, rev=1, at=NOW, code="1", judgement="WAIT", reason="x", decision="x", case={}, numbers={}
+)
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:transformer-v2:r"
 
 
@@ -40,6 +48,10 @@ def table(client):
 
 def audit(client):
     return AuditTable(client, "audit", REGION)
+
+
+def records(client):
+    return RecordTable(client, "audit", REGION)
 
 
 def key_table(client):
@@ -66,11 +78,20 @@ CALLS = {
     "rows": ("dynamodb", lambda c: audit(c).rows("a", RELEASE.release, ["r"])),
     "in flight": ("dynamodb", lambda c: audit(c).in_flight("a", RELEASE.release)),
     "mark counted": ("dynamodb", lambda c: audit(c).mark_counted(ROW)),
+    "rows of a release": ("dynamodb", lambda c: list(audit(c).of_release("a", RELEASE.release))),
+    "put record": ("dynamodb", lambda c: records(c).put(RECORD)),
+    "records": ("dynamodb", lambda c: records(c).of_release("a", RELEASE.release)),
     "key": ("dynamodb", lambda c: key_table(c).get("k")),
     "begin": ("dynamodb", lambda c: key_table(c).begin(KEY, NOW)),
     "finish": ("dynamodb", lambda c: key_table(c).finish(KEY)),
     "describe": ("stepfunctions", lambda c: StepFunctions(c).observe([EXECUTION])),
     "list": ("stepfunctions", lambda c: StepFunctions(c).observe([f"{EXECUTION}{n}" for n in range(20)])),
+    "past": ("stepfunctions", lambda c: StepFunctions(c).past(MACHINE.arn)),
+    "failures": ("stepfunctions", lambda c: StepFunctions(c).failures(MACHINE.arn, NOW)),
+    "started": ("stepfunctions", lambda c: StepFunctions(c).started(MACHINE.arn, NOW, NOW + 1)),
+    "succeeded": ("stepfunctions", lambda c: StepFunctions(c).succeeded(MACHINE.arn, NOW, 1)),
+    "stop": ("stepfunctions", lambda c: StepFunctions(c).stop(EXECUTION, "because")),
+    "alarms": ("cloudwatch", lambda c: AlarmBook(c).states(["errors"])),
     "stack, a function": ("lambda", lambda c: StackInventory(c, c).problem(FUNCTION)),
     "stack, a state machine": ("stepfunctions", lambda c: StackInventory(c, c).problem(MACHINE)),
     "event": ("events", lambda c: NoticeBoard(c, c, "default", "t").send(RELEASE, Notice(NoticeKind.OPENED, "x", NOW))),

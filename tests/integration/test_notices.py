@@ -9,7 +9,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from canary.aws.notices import NoticeBoard
-from canary.domain.release import Notice, NoticeKind, Release, ReleaseState
+from canary.domain.release import Notice, NoticeKind, Release
+from canary.domain.states import ReleaseState
 from canary.errors import Unavailable
 from tests.integration.conftest import ACCOUNT, REGION, Wire
 

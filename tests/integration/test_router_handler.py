@@ -18,7 +18,8 @@ from canary import bootstrap
 from canary.aws import clients
 from canary.aws.releases import ReleaseTable
 from canary.domain.plan import Plan, Stage
-from canary.domain.release import Gate, Release, ReleaseState, release_key
+from canary.domain.release import Release, release_key
+from canary.domain.states import Gate, ReleaseState
 from router import app as router
 from tests.integration.conftest import ACCOUNT, REGION, Scripted, Wire, error
 

@@ -17,12 +17,16 @@ from botocore.exceptions import ConnectionClosedError
 
 from canary.aws.audit import AuditTable
 from canary.aws.keys import KeyTable
+from canary.aws.records import RecordTable
 from canary.aws.releases import ReleaseTable
 from canary.domain.app import App
 from canary.domain.audit import KEEP_MS, Row, RowUpdate, Status
 from canary.domain.claim import Claimed
 from canary.domain.keyed import Answer, KeyRecord, KeyState
-from canary.domain.release import Gate, Release, ReleaseState, Tally
+from canary.domain.record import Record
+from canary.domain.release import Release
+from canary.domain.states import Gate, ReleaseState
+from canary.domain.tally import Tally
 from canary.flipping.follow import follow
 from canary.flipping.world import World
 from tests.integration.conftest import REGION, Wire
@@ -35,6 +39,10 @@ RUNNING = Release(
     tag="v2", granted=2, gate=Gate.OPEN,
 )  # fmt: skip
 ROW = Row(app=APP, release=NAME, request_id="a", status=Status.CLAIMED, claimed_at=NOW, target="t", tag="v2")
+RECORD = Record(
+    app=APP, release=NAME, rev=7, at=NOW, code="1.2.0", judgement="WAIT", reason="3 of 5 finished", decision="wait",
+    case={"stage": 1, "watch": None}, numbers={"bound": 0.1},
+)  # fmt: skip
 KEY = KeyRecord(key="k" * 32, app=APP, state=KeyState.IN_PROGRESS, request_id="r", body_sha256="aa", since=NOW)
 
 
@@ -100,6 +108,10 @@ class TestLostAnswers:
         assert AuditTable(forgetful(), "audit", REGION).put(ROW) == ROW
         assert audit.rows(APP, NAME, ["a"]) == {"a": ROW}
 
+    def test_a_record_is_kept(self, forgetful, records):
+        RecordTable(forgetful(), "audit", REGION).put(RECORD)
+        assert records.of_release(APP, NAME) == (RECORD,)
+
     def test_a_key_has_begun(self, forgetful, keys):
         assert KeyTable(forgetful(), "audit", REGION).begin(KEY, NOW) is None
         assert keys.get(KEY.key) == KEY
@@ -137,8 +149,9 @@ def test_a_row_that_a_late_index_still_names_is_not_counted_twice(releases, audi
     monkeypatch.setattr(audit, "in_flight", lambda app, release: ("a", "b"))
     nobody: Any = None
     world = World(
-        parameters=nobody, releases=releases, apps=releases, audit=audit, executions=nobody, stacks=nobody, notices=nobody,
-        allowed=nobody, inspect_expression=lambda _: None, clock=lambda: NOW, count=lambda *_: None,
+        parameters=nobody, releases=releases, apps=releases, audit=audit, records=nobody, executions=nobody, stacks=nobody,
+        targets=nobody, alarms=nobody, notices=nobody, allowed=nobody, inspect_expression=lambda _: None, clock=lambda: NOW,
+        count=lambda *_: None,
     )  # fmt: skip
     follow(world, releases.release(APP, NAME))
     assert releases.release(APP, NAME).tally == Tally(succeeded=1)
@@ -186,13 +199,13 @@ class TestItems:
         assert "NULL" not in set().union(*(kinds(value) for item in items for value in item.values()))
 
     def test_a_row_tells_people_what_it_knows(self, audit, dynamodb):
-        audit.put(replace(ROW, tenant="acme", payload_sha256="aa", payload_bytes=7))
+        audit.put(replace(ROW, tenant="acme", payload_sha256="aa", payload_bytes=7, share=25))
         (item,) = raw(dynamodb, "audit")
         assert item == {
             "release_id": {"S": f"{APP}#{NAME}"}, "request_id": {"S": "a"}, "app": {"S": APP}, "tag": {"S": "v2"},
             "arm": {"S": "latest"}, "target": {"S": "t"}, "status": {"S": "CLAIMED"},
             "claimed_at": {"S": "2026-11-21T09:30:00.123Z"},
-            "tenant": {"S": "acme"}, "payload_sha256": {"S": "aa"}, "payload_bytes": {"N": "7"},
+            "tenant": {"S": "acme"}, "payload_sha256": {"S": "aa"}, "payload_bytes": {"N": "7"}, "share": {"N": "25"},
             "in_flight": {"S": f"{APP}#{NAME}"},
         }  # fmt: skip
 
@@ -208,6 +221,17 @@ class TestItems:
     def test_a_row_that_is_put_as_finished_expires_too(self, audit, dynamodb):
         audit.put(replace(ROW, status=Status.LOST, stopped_at=NOW))
         assert raw(dynamodb, "audit")[0]["expires_at"] == {"N": str((NOW + KEEP_MS) // 1000)}
+
+    def test_an_evidence_record_tells_people_what_was_judged_and_expires_with_the_rows(self, records, dynamodb):
+        records.put(RECORD)
+        (item,) = raw(dynamodb, "audit")
+        assert item == {
+            "release_id": {"S": f"{APP}#{NAME}#evidence"}, "request_id": {"S": "2026-11-21T09:30:00.123Z#00000007"},
+            "app": {"S": APP}, "at": {"S": "2026-11-21T09:30:00.123Z"}, "rev": {"N": "7"}, "code": {"S": "1.2.0"},
+            "judgement": {"S": "WAIT"}, "reason": {"S": "3 of 5 finished"}, "decision": {"S": "wait"},
+            "case": {"S": '{"stage": 1, "watch": null}'}, "numbers": {"S": '{"bound": 0.1}'},
+            "expires_at": {"N": str((NOW + KEEP_MS) // 1000)},
+        }  # fmt: skip
 
     def test_times_of_a_release_can_be_read(self, releases, dynamodb):
         releases.create(replace(RUNNING, ended_at=NOW, open={"a": NOW}).noted("opened", now=NOW, why="x"))
@@ -236,6 +260,17 @@ class TestItems:
         answer = Answer(status=200, body={"response": "\ud800 and ü"})
         keys.finish(replace(KEY, state=KeyState.DONE, answer=answer))
         assert keys.get(KEY.key).answer == answer
+
+
+def test_pages_of_records_are_turned_and_read_consistently(scripted, records, dynamodb):
+    for rev in (1, 2):
+        records.put(replace(RECORD, rev=rev))
+    first, second = raw(dynamodb, "audit")
+    last = {name: first[name] for name in ("release_id", "request_id")}
+    service = scripted("dynamodb", Wire({"Items": [first], "LastEvaluatedKey": last}), Wire({"Items": [second]}))
+    assert [record.rev for record in RecordTable(service.client, "audit", REGION).of_release(APP, NAME)] == [1, 2]
+    assert [service.asked(n)["ConsistentRead"] for n in range(2)] == [True, True]
+    assert service.asked(1)["ExclusiveStartKey"] == last
 
 
 def test_rows_that_dynamodb_leaves_for_later_are_asked_for_again(scripted):

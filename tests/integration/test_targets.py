@@ -26,9 +26,11 @@ RELEASE = "00000001-0123abcd"
 SECRET = "card 4111-1111"
 
 
-def call(client, target=FUNCTION, *, body=b'{"order": 1}', release=RELEASE, timeout_ms=500, transform_id=None) -> Call:
+def call(
+    client, target=FUNCTION, *, body=b'{"order": 1}', release=RELEASE, timeout_ms=500, transform_id=None, synthetic=False
+) -> Call:
     targets = StackTargets(lambda _: client, lambda _: client)
-    return targets.call(target, body, "the-request", release, timeout_ms, transform_id)
+    return targets.call(target, body, "the-request", release, timeout_ms, transform_id, synthetic=synthetic)
 
 
 def invoked(scripted, *answers: Wire, **options) -> tuple[Call, Scripted]:
@@ -59,6 +61,17 @@ class TestFunctions:
         _, service = invoked(scripted, Wire({}), release=None)
         context = json.loads(base64.b64decode(service.requests[0].headers["X-Amz-Client-Context"]))
         assert context == {"custom": {"canary_request_id": "the-request"}}
+
+    def test_synthetic_work_is_marked_beside_the_body_and_only_there(self, scripted):
+        _, service = invoked(scripted, Wire({}), synthetic=True)
+        context = json.loads(base64.b64decode(service.requests[0].headers["X-Amz-Client-Context"]))
+        assert context["custom"] == {
+            "canary_request_id": "the-request",
+            "canary_release": RELEASE,
+            "canary_synthetic": "true",
+            "X-Canary-Synthetic": "true",
+        }
+        assert service.requests[0].body == b'{"order": 1}'
 
     @pytest.mark.parametrize("kind", ["Unhandled", "Handled"])
     def test_a_function_error_has_failed_and_its_message_is_not_repeated(self, scripted, kind):
@@ -125,6 +138,10 @@ class TestStateMachines:
         asked = service.asked()
         assert asked == {"stateMachineArn": MACHINE.arn, "name": "the-request", "input": '{"order": 1}'}
         json.dumps(result.answer)
+
+    def test_synthetic_work_bears_the_name_that_the_caller_chose_and_the_body_as_it_is(self, scripted):
+        _, service = started(scripted, Wire({"executionArn": EXECUTION, "startDate": 1_795_246_200.123}), synthetic=True)
+        assert service.asked() == {"stateMachineArn": MACHINE.arn, "name": "the-request", "input": '{"order": 1}'}
 
     @pytest.mark.parametrize("qualifier", ["", ":7", ":live", ":v1.0.0"])
     def test_a_request_that_has_its_execution_already_is_answered_with_it(self, scripted, qualifier):

@@ -46,8 +46,8 @@ def test_every_verb_has_examples_and_writes_json(verb):
 
 
 def test_the_contracts_verbs_are_all_there():
-    contract = "init release status pause resume promote abort rollback retry releases audit doctor stop-all start-all local demo"
-    assert set(main.list_commands(click.Context(main))) == set(contract.split())
+    contract = "init plan release status releases explain audit pause resume promote abort rollback retry stop-all start-all"
+    assert set(main.list_commands(click.Context(main))) >= {*contract.split(), "doctor", "local", "demo"}
 
 
 def test_a_verb_that_does_not_exist_is_wrong_usage():

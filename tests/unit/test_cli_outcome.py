@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from canary.domain.release import Ask, Release, ReleaseState, Verb
-from canary.operating.outcome import Result, outcome
+from canary.domain.plan import DAY_MS, Plan, Span
+from canary.domain.release import Ask, Release, Verb
+from canary.domain.states import ReleaseState
+from canary.operating.outcome import Result, outcome, passing
 
 _S = ReleaseState
 
@@ -68,3 +70,53 @@ def test_a_refusal_is_mine_only_when_it_came_after_my_ask():
     assert outcome(before, done).result is Result.DONE
     refused = replace(before, asks=()).noted("pause refused", now=3, why="it is paused already", who="alice")
     assert outcome(before, refused).why == "it is paused already"
+
+
+def test_a_promotion_that_is_watched_for_days_is_done_when_it_is_current():
+    before = replace(asked(Verb.PROMOTE, _S.RUNNING), plan=Plan(watch=Span(ms=DAY_MS)))
+    promoting = moved(before, _S.PROMOTING, why="stage 1 of 1 passed; promote by alice: because")
+    assert outcome(before, promoting).result is Result.PENDING
+    current = promoting.moved(_S.WATCHING, now=3, why="v2 is current")
+    came = outcome(before, current)
+    assert (came.result, came.why) == (Result.DONE, "stage 1 of 1 passed; promote by alice: because")
+    unwatched = replace(current, plan=Plan())
+    assert outcome(before, unwatched).result is Result.PENDING
+
+
+def test_a_rollback_that_is_taken_back_is_done_when_it_is_current_again():
+    before = asked(Verb.ROLLBACK, _S.ROLLED_BACK)
+    returns = replace(moved(before, _S.PROMOTING, _S.WATCHING, why="rollback by alice: because"), returning=True)
+    watched = replace(returns, plan=Plan(watch=Span(ms=DAY_MS)))
+    assert outcome(before, watched).result is Result.PENDING, "it is not watched once more"
+    came = outcome(before, watched.moved(_S.PROMOTED, now=3, why="v2 is current", returning=False))
+    assert (came.result, came.why) == (Result.DONE, "rollback by alice: because")
+
+
+def test_a_return_that_somebody_elses_write_has_stopped_is_refused():
+    before = asked(Verb.ROLLBACK, _S.ROLLED_BACK)
+    came = outcome(before, moved(before, _S.PROMOTING, _S.ROLLED_BACK, why="it cannot return: somebody else wrote it"))
+    assert (came.result, came.why) == (Result.REFUSED, "it cannot return: somebody else wrote it")
+
+
+def test_a_stage_that_was_passed_and_then_held_for_something_else_was_promoted_all_the_same():
+    before = asked(Verb.PROMOTE, _S.HELD)
+    went_on = moved(before, _S.RUNNING, why="stage 1 of 2 passed; promote by alice: because")
+    came = outcome(before, went_on.moved(_S.HELD, now=3, why="there is no alarm 'errors'"))
+    assert (came.result, came.why) == (Result.DONE, "stage 1 of 2 passed; promote by alice: because")
+
+
+@pytest.mark.parametrize(
+    ("state", "changes", "passes"),
+    [
+        (_S.OPENING, {}, True),
+        (_S.OPENING, {"behind": "00000001-bbbbbbbb"}, False),
+        (_S.OPENING, {"accepted": True}, False),
+        (_S.WATCHING, {}, True),
+        (_S.WATCHING, {"plan": Plan(watch=Span(completed=50))}, False),
+        (_S.WATCHING, {"plan": Plan(watch=Span(completed=50)), "returning": True}, True),
+        (_S.ROLLING_BACK, {}, True),
+        (_S.HELD, {}, False),
+    ],
+)
+def test_what_waits_for_another_for_a_preflight_or_for_a_watch_is_not_stuck(state, changes, passes):
+    assert passing(replace(asked(Verb.ABORT, state), **changes)) is passes

@@ -18,7 +18,9 @@ from canary.cli.demo.traffic import Sent
 from canary.cli.demo.view import LEAST_WIDTH, frame
 from canary.domain.app import App, Parameter, Quarantined
 from canary.domain.audit import Row, Status
-from canary.domain.release import Gate, Release, ReleaseState, Tally
+from canary.domain.release import Release
+from canary.domain.states import Gate, ReleaseState
+from canary.domain.tally import Tally
 
 T0 = 1_763_717_400_000
 V1, V2, V3 = "v1.0.0", "v1.1.0", "v1.2.0"

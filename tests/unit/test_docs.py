@@ -14,7 +14,7 @@ import click
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from canary.domain.plan import parse_plan
+from canary.domain.plan_document import parse_plan
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -10,7 +10,8 @@ from canary.domain.app import Version
 from canary.domain.asks import NotPossible
 from canary.domain.audit import Execution, ExecutionStatus, Status
 from canary.domain.call import Call, CallResult
-from canary.domain.release import Gate, ReleaseState, Verb
+from canary.domain.release import Verb
+from canary.domain.states import Gate, ReleaseState
 from canary.domain.steps import BlankLatest, RestoreLatest, WriteParameter
 from canary.errors import Unavailable
 from canary.flipping.execute import execute

@@ -6,7 +6,8 @@ import pytest
 
 from canary.domain.audit import Status
 from canary.domain.call import Call, CallResult
-from canary.domain.release import Gate, ReleaseState, Verb
+from canary.domain.release import Verb
+from canary.domain.states import Gate, ReleaseState
 from canary.errors import Unavailable
 from canary.routing.problem import Problem
 from canary.routing.router import Request

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from canary.domain.plan import Plan
-from canary.domain.release import ENDED, ON_TRIAL, TRANSITIONS, IllegalMove, Release, ReleaseState
+from canary.domain.release import Release
+from canary.domain.states import ENDED, ON_TRIAL, PASSING_HOLDS, TRANSITIONS, Hold, IllegalMove, ReleaseState
 
 CONCEPTS = Path(__file__).parents[2] / "docs" / "concepts.md"
 BEGIN, END = "<!-- states: begin -->", "<!-- states: end -->"
 REWRITE = "CANARY_WRITE_DOCS=1 .venv/bin/pytest tests/unit/test_state_table.py"
-FINAL = ENDED - {ReleaseState.PROMOTED}
+FINAL = ENDED - {ReleaseState.PROMOTED, ReleaseState.ROLLED_BACK}
 
 
 def drawn() -> str:
@@ -80,13 +81,30 @@ def test_an_ended_release_stays_ended(state):
     assert TRANSITIONS[state] == frozenset()
 
 
-def test_a_promoted_release_can_only_be_taken_back():
+def test_a_promoted_release_can_only_be_taken_back_and_that_again():
     assert TRANSITIONS[ReleaseState.PROMOTED] == {ReleaseState.ROLLING_BACK}
+    assert TRANSITIONS[ReleaseState.ROLLED_BACK] == {ReleaseState.PROMOTING}
 
 
-def test_only_evidence_leads_to_a_promotion():
-    assert {state for state in ReleaseState if ReleaseState.PROMOTING in TRANSITIONS[state]} == ON_TRIAL
+def test_only_evidence_leads_to_a_promotion_or_the_promotion_that_there_was():
+    """What was taken back has proved itself before."""
+    before = {state for state in ReleaseState if ReleaseState.PROMOTING in TRANSITIONS[state]}
+    assert before == ON_TRIAL | {ReleaseState.ROLLED_BACK}
     assert {state for state in ReleaseState if ReleaseState.WATCHING in TRANSITIONS[state]} == {ReleaseState.PROMOTING}
+    without_evidence = {ReleaseState.OPENING}
+    while more := {after for one in without_evidence for after in TRANSITIONS[one] - ON_TRIAL} - without_evidence:
+        without_evidence |= more
+    assert not without_evidence & {ReleaseState.PROMOTING, ReleaseState.WATCHING, ReleaseState.PROMOTED}
+
+
+def test_a_hold_ends_with_the_state_that_it_is_about():
+    held = release(ReleaseState.RUNNING).moved(ReleaseState.HELD, now=1, why="because", hold=Hold.LOST)
+    assert held.hold is Hold.LOST
+    assert held.moved(ReleaseState.RUNNING, now=2, why="because").hold is None
+
+
+def test_what_passes_by_itself_needs_no_person():
+    assert {Hold.OBSERVATION, Hold.ALARM, Hold.CURRENT} == PASSING_HOLDS
 
 
 @pytest.mark.parametrize("state", ReleaseState)

@@ -75,14 +75,31 @@ class TestRoles:
         assert reached
         assert all(re.search(r":(function|stateMachine|execution):\$\{TargetPattern\}(:\*)?\"", one) for one in reached)
 
-    def test_only_the_router_calls_targets(self):
-        assert roles_that_may("lambda:InvokeFunction") == roles_that_may("states:StartExecution") == ["RouterRole"]
+    def test_both_may_call_targets_since_the_flipper_runs_the_preflight(self):
+        assert roles_that_may("lambda:InvokeFunction") == roles_that_may("states:StartExecution") == ["RouterRole", "FlipperRole"]
+
+    def test_only_the_flipper_may_stop_an_execution(self):
+        assert roles_that_may("states:StopExecution") == ["FlipperRole"]
+        [statement] = [one for one in statements("FlipperRole") if "states:StopExecution" in as_list(one["Action"])]
+        assert statement["Resource"]["Fn::Sub"].endswith(":execution:${TargetPattern}:*")
+
+    def test_only_the_flipper_reads_alarms_and_may_do_nothing_else_to_them(self):
+        reading = [(role, one) for role in ("RouterRole", "FlipperRole") for one in statements(role) if "cloudwatch" in str(one)]
+        assert [(role, one["Action"]) for role, one in reading] == [("FlipperRole", "cloudwatch:DescribeAlarms")]
+
+    def test_the_flipper_may_query_the_rows_and_records_of_a_release_and_the_indexes_that_it_looks_in(self):
+        queried = [one["Resource"] for one in statements("FlipperRole") if "dynamodb:Query" in as_list(one["Action"])]
+        assert [resource for each in queried for resource in as_list(each)] == [
+            {"Fn::Sub": "${ReleasesTable.Arn}/index/apps"},
+            {"Fn::GetAtt": ["AuditTable", "Arn"]},
+            {"Fn::Sub": "${AuditTable.Arn}/index/in_flight"},
+        ]
 
     @pytest.mark.parametrize("role", ["RouterRole", "FlipperRole"])
     def test_no_role_is_given_a_whole_service_or_all_of_its_resources(self, role):
         for statement in statements(role):
             assert not any("*" in action for action in as_list(statement["Action"]))
-            assert statement["Resource"] != "*" or statement["Sid"] == "WriteTraces"
+            assert statement["Resource"] != "*" or statement["Sid"] in {"WriteTraces", "ReadAlarms"}
 
     def test_every_function_has_a_role_of_its_own(self):
         roles = [one["Role"] for one in of_type("AWS::Serverless::Function").values()]

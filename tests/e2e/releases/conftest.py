@@ -25,7 +25,8 @@ from canary.aws.parameters import ParameterStore
 from canary.aws.releases import ReleaseTable
 from canary.domain.app import App
 from canary.domain.audit import Row
-from canary.domain.release import Release, ReleaseState, release_key
+from canary.domain.release import Release, release_key
+from canary.domain.states import ReleaseState
 from canary.local import LocalStack, Version
 from canary.operating.operator import Operator
 

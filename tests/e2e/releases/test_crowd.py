@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from canary.domain.release import ReleaseState
+from canary.domain.states import ReleaseState
 
 pytestmark = pytest.mark.xdist_group("crowd")
 #: Each request at once is a process of the embedded AWS; many more of them than processors only keep one another waiting.

@@ -9,8 +9,9 @@ import secrets
 import pytest
 
 from canary.domain.audit import Row, Status
-from canary.domain.release import Gate, ReleaseState, Verb
+from canary.domain.release import Verb
 from canary.domain.request_id import new_request_id
+from canary.domain.states import Gate, ReleaseState
 
 LONG_AGO_MS = 61_000
 

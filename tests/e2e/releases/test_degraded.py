@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from canary.domain.release import ReleaseState
+from canary.domain.states import ReleaseState
 
 NOBODY = "http://127.0.0.1:9"
 

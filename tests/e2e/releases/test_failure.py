@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from canary.domain.release import ReleaseState
+from canary.domain.states import ReleaseState
 
 FAILS = {"StartAt": "No", "States": {"No": {"Type": "Fail", "Error": "TotalsMismatch", "Cause": "they do not add up"}}}
 ONE = [{"quota": 1, "weight": 100}]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from canary.domain.release import ReleaseState
+from canary.domain.states import ReleaseState
 
 
 def assert_problem(answer, status, *words):

@@ -9,7 +9,8 @@ import re
 import pytest
 
 from canary.domain.asks import NotPossible
-from canary.domain.release import ReleaseState, Verb
+from canary.domain.release import Verb
+from canary.domain.states import ReleaseState
 
 ONE = {"stages": [{"quota": 1, "weight": 100}]}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")

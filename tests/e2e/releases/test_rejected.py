@@ -7,7 +7,7 @@ import json
 import pytest
 
 from canary.domain.plan import Plan
-from canary.domain.release import ReleaseState
+from canary.domain.states import ReleaseState
 
 HERE = "arn:aws:lambda:eu-west-1:000000000000:function"
 MACHINES = "arn:aws:states:eu-west-1:000000000000:stateMachine"
@@ -56,7 +56,7 @@ def test_the_stack_that_is_current_already_is_refused(subject, call, machine):
 @pytest.mark.parametrize(
     ("plan", "words"),
     [
-        ("{", ["the plan is not JSON"]),
+        ("{", ["neither JSON"]),
         ('{"stages": [{"quota": 0}]}', ["stages[0].quota", "from 1 to"]),
         ('{"stage": []}', ["unknown key 'stage'"]),
         ('{"max_failures": 2}', ["nothing would ever be proved"]),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from canary.domain.release import Gate, ReleaseState, Verb
+from canary.domain.release import Verb
+from canary.domain.states import Gate, ReleaseState
 
 WAITS = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
 ONE = {"stages": [{"quota": 1, "weight": 100}]}

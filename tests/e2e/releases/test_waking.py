@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from canary.domain.release import ReleaseState
+from canary.domain.states import ReleaseState
 
 
 @pytest.fixture

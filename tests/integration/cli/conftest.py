@@ -7,6 +7,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from moto import mock_aws
+from moto.stepfunctions.models import stepfunctions_backends
 
 from canary import bootstrap
 from canary.aws.audit import AuditTable
@@ -31,6 +33,7 @@ from canary.domain.request_id import new_request_id
 from canary.errors import Unavailable
 from canary.flipping.flipper import Flipper
 from canary.meter import Meter
+from canary.operating.operator import Operator
 
 ROOT = Path(__file__).parents[3]
 ACCOUNT, REGION, APP = "123456789012", "eu-west-1", "transformer"
@@ -78,6 +81,10 @@ class Installation:
         passes = Flipper(bootstrap.world(settings, Meter("flipper")), lambda *_, **__: None).run([app])
         return next(done.result for done in passes if done.app == app)
 
+    def operator(self) -> Operator:
+        """Somebody else at the same installation."""
+        return bootstrap.operator(bootstrap.installation(SETTINGS, "canary"))
+
     def stack(self, version: str) -> str:
         """Deploy a stack; return its ARN."""
         made = shared("stepfunctions").create_state_machine(
@@ -97,6 +104,16 @@ class Installation:
     def release(self, version: str = "v2", app: str = APP) -> str:
         """Deploy a new stack and release it; return the release's id."""
         return self.json("release", app, "--arn", self.stack(version), "--tag", version)["release"]
+
+    def past(self, arn: str, count: int, failed: int = 0) -> None:
+        """Have had executions of a stack, one a minute, that took one to seven seconds; the oldest ones failed."""
+        machine = next(each for each in stepfunctions_backends[ACCOUNT][REGION].state_machines if each.arn == arn)
+        for number in range(count):
+            shared("stepfunctions").start_execution(stateMachineArn=arn, name=f"past-{number}", input="{}")
+            execution = machine.executions[-1]
+            execution.status = "FAILED" if number < failed else "SUCCEEDED"
+            execution.start_date = datetime.now(UTC) - timedelta(minutes=count - number)
+            execution.stop_date = execution.start_date + timedelta(seconds=1 + number % 7)
 
     def write(self, name: str, value: str, app: str = APP) -> None:
         shared("ssm").put_parameter(Name=f"/canary/{app}/{name}", Value=value, Type="String", Overwrite=True)

@@ -1,9 +1,15 @@
 """`canary pause`, `resume`, `promote`, `abort` and `rollback`."""
 
+from dataclasses import replace
+
 import pytest
 
+from canary import bootstrap
+from canary.cli import asking
+from canary.domain.asks import RETURN_MS
 from canary.domain.audit import Status
-from canary.domain.release import Gate, ReleaseState
+from canary.domain.release import Verb
+from canary.domain.states import Gate, ReleaseState
 
 BAKING = {"stages": [{"quota": 1, "bake": "1h"}, {"quota": 1}]}
 
@@ -114,6 +120,49 @@ def test_promote_leaves_out_the_bake_but_not_the_proof(here):
     assert here.json("promote", "transformer", "--yes")["state"] == "PROMOTED"
 
 
+def test_force_goes_past_the_proof_with_a_reason_and_never_without_a_success(here):
+    here.app(plan={"preset": "careful"})
+    release = here.release()
+    silent = here.canary("promote", "transformer", "--force", "--yes")
+    assert silent.exit_code == 2
+    assert "--force goes past the proof, so it needs a --reason" in " ".join(silent.stderr.split())
+    refused = here.canary("promote", "transformer", "--force", "--yes", "--reason", "urgent")
+    assert refused.exit_code == 1
+    assert "promote refused: nothing has succeeded on latest yet" in refused.stdout
+    here.serve(release, Status.SUCCEEDED)
+    assert "promotion needs proof" in here.canary("promote", "transformer", "--yes").stdout
+    done = here.json("promote", "transformer", "--force", "--yes", "--reason", "urgent")
+    assert (done["result"], done["state"]) == ("DONE", "WATCHING")
+    assert "forced past stage 1 of 1 (WAIT: " in done["why"]
+    assert done["why"].endswith("promote by user/moto: urgent")
+    assert "transformer-v2" in here.parameter("current")
+    explained = here.json("explain", "transformer")
+    assert explained["agrees"]
+    assert explained["records"][-1]["decision"].startswith("forced past stage 1 of 1")
+
+
+def test_force_does_not_go_past_a_fail(here):
+    here.app()
+    release = here.release()
+    here.serve(release, Status.SUCCEEDED, Status.FAILED)
+    here.flipper_answers = False
+    here.canary("promote", "transformer", "--force", "--yes", "--reason", "I know better")
+    here.flip()
+    assert here.item(release).state is ReleaseState.ABORTED
+    whats = {change.what: change.why for change in here.item(release).history}
+    assert whats["promote refused"] == "promotion needs proof: 1 of 2 finished requests failed (0 may)"
+
+
+def test_at_a_terminal_force_asks_why_until_there_is_an_answer(here, at_a_terminal):
+    here.app(plan={"preset": "careful"})
+    release = here.release()
+    here.serve(release, Status.SUCCEEDED)
+    done = here.canary("promote", "transformer", "--force", input="y\n\nan hour has shown enough\n")
+    assert done.exit_code == 0, done.output
+    assert "past all that it has to prove?" in done.stderr
+    assert "promote by user/moto: an hour has shown enough" in done.stdout
+
+
 def test_rollback_makes_previous_current_again(here, promoted):
     assert here.parameter("current") != here.parameter("previous")
     before = here.parameter("previous")
@@ -121,7 +170,63 @@ def test_rollback_makes_previous_current_again(here, promoted):
     assert done.exit_code == 0, done.output
     assert "is ROLLED_BACK: rollback by user/moto: it loses orders" in done.stdout
     assert here.parameter("current") == before
-    assert here.canary("rollback", "transformer", "--yes").exit_code == 1
+
+
+def test_a_rollback_is_taken_back_at_once(here, promoted, at_a_terminal):
+    was = here.parameter("current")
+    here.canary("rollback", "transformer", "--yes")
+    done = here.canary("rollback", "transformer", input="y\nit was not the release\n")
+    assert done.exit_code == 0, done.output
+    assert f"{promoted} (v2, ROLLED_BACK) of transformer was taken back " in done.stderr
+    assert " Make it current again?" in done.stderr
+    assert "is PROMOTED: rollback by user/moto: it was not the release" in done.stdout
+    assert here.parameter("current") == was
+    assert here.releases().app("transformer").quarantine == {}
+    assert here.canary("rollback", "transformer", "--yes").exit_code == 0
+    assert here.item(promoted).state is ReleaseState.ROLLED_BACK
+
+
+def test_after_three_days_it_is_released_anew_instead_and_says_so(here, promoted, at_a_terminal):
+    value = here.parameter("current")
+    here.canary("rollback", "transformer", "--yes")
+    before = here.item(promoted)
+    assert here.releases().save(before, replace(before, since=bootstrap.now() - RETURN_MS))
+    assert here.canary("rollback", "transformer", input="n\n").exit_code == 1
+    assert here.parameter("latest") == "NONE"
+    done = here.canary("rollback", "transformer", input="y\n")
+    assert done.exit_code == 0, done.output
+    assert f"{promoted} (v2) was taken back 3 d ago" in done.stderr
+    assert "so it has to prove itself anew" in done.stderr
+    assert "Release v2 of transformer anew?" in done.stderr
+    assert here.parameter("latest") == value
+    (newest, *_) = here.releases().recent("transformer", 1)
+    assert (newest.state, newest.tag) == (ReleaseState.RUNNING, "v2"), "its quarantine is lifted"
+    assert f"transformer: release {newest.release} of v2. Next: canary status transformer" in done.stdout
+    assert here.item(promoted).state is ReleaseState.ROLLED_BACK
+
+
+def test_released_anew_as_json_it_names_the_new_release_and_needs_a_yes(here, promoted):
+    here.canary("rollback", "transformer", "--yes")
+    before = here.item(promoted)
+    assert here.releases().save(before, replace(before, since=bootstrap.now() - RETURN_MS))
+    assert here.canary("rollback", "transformer").exit_code == 2
+    document = here.json("rollback", "transformer", "--yes")
+    assert (document["result"], document["again"]) == ("RELEASED", promoted)
+    assert here.item(document["release"]).state is ReleaseState.RUNNING
+
+
+def test_who_means_to_roll_back_does_not_take_back_the_rollback_of_somebody_faster(here, promoted, at_a_terminal, monkeypatch):
+    before = here.parameter("previous")
+
+    def somebody_is_faster(*_, **__):
+        here.operator().ask("transformer", Verb.ROLLBACK, "faster")
+        here.flip()
+
+    monkeypatch.setattr(asking, "_confirm", somebody_is_faster)
+    refused = here.canary("rollback", "transformer", "--reason", "slower")
+    assert refused.exit_code == 1
+    assert f"release {promoted} is ROLLED_BACK by now, and was PROMOTED just before" in refused.stderr
+    assert here.parameter("current") == before
 
 
 def test_rollback_aborts_a_running_release_first_and_says_so(here, promoted):

@@ -5,7 +5,7 @@ import pytest
 
 from canary import bootstrap
 from canary.aws.premises import InstalledParts
-from canary.domain.release import ReleaseState
+from canary.domain.states import Hold, ReleaseState
 from canary.errors import Denied, Unavailable
 
 MINUTE = 60_000
@@ -70,6 +70,8 @@ def test_a_mirror_that_differs_is_copied_from_current(installed):
     [
         ("plan", "{}", None, ""),
         ("plan", '{"stages": []}', "plan", "every release is rejected"),
+        ("plan", '{"stages": [{"quota": 1, "alarms": ["errors"]}]}', "plan", "alarms that CloudWatch does not have ('errors')"),
+        ("plan", '{"preset": "careful"}', None, ""),
         ("current", "arn:aws:lambda:eu-west-1:123456789012:function:other:live", "current", "does not match the allowed pattern"),
         ("current", "arn:aws:states:eu-west-1:123456789012:stateMachine:transformer-v0", "current", "does not exist"),
     ],
@@ -102,6 +104,7 @@ def test_held_paused_and_stuck_releases_are_found_with_what_to_type(installed, m
     assert installed.releases().save(running, held)
     finding = found(installed, exit_code=1)["release"]
     assert "an outcome is unknown" in finding["text"]
+    assert finding["level"] == "fail"
     assert finding["next"] == "canary resume transformer, or canary abort transformer"
     held = installed.item(name)
     assert installed.releases().save(held, held.moved(ReleaseState.ABORTING, now=bootstrap.now(), why="asked"))
@@ -109,6 +112,21 @@ def test_held_paused_and_stuck_releases_are_found_with_what_to_type(installed, m
     later = bootstrap.now() + 11 * MINUTE
     monkeypatch.setattr(bootstrap, "now", lambda: later)
     assert "is ABORTING for 11 min" in found(installed, exit_code=1)["release"]["text"]
+
+
+def test_a_release_that_waits_for_approval_is_no_fault(installed):
+    name = installed.release()
+    running = installed.item(name)
+    held = running.moved(ReleaseState.HELD, now=bootstrap.now(), why="stage 1 waits for approval", hold=Hold.APPROVAL)
+    assert installed.releases().save(running, held)
+    finding = found(installed)["release"]
+    assert (finding["level"], finding["next"]) == ("warn", "canary promote transformer, or canary abort transformer")
+
+
+def test_a_plan_is_told_by_its_name(installed):
+    installed.write("plan", '{"preset": "careful"}')
+    plan = next(one for one in installed.json("doctor", "transformer")["findings"] if one["check"] == "plan")
+    assert plan["text"] == "as many requests as the evidence earns in 1 stage (careful)"
 
 
 def test_the_switch_and_a_lease_that_never_ends_are_found(installed):

@@ -4,7 +4,7 @@ import json
 
 from canary.aws.releases import ReleaseTable
 from canary.domain.audit import Status
-from canary.domain.release import Gate, ReleaseState
+from canary.domain.states import Gate, ReleaseState
 from canary.errors import Unavailable
 
 

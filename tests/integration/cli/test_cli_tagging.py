@@ -8,7 +8,7 @@ import pytest
 from canary.aws.installation import described
 from canary.config import operator_settings
 from canary.domain.audit import Status
-from canary.domain.release import ReleaseState
+from canary.domain.states import ReleaseState
 from canary.errors import Misconfigured
 
 

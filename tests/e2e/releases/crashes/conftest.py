@@ -14,6 +14,7 @@ import boto3
 import pytest
 
 from canary import bootstrap
+from canary.aws.targets import StackTargets
 from canary.config import flipper_settings
 from canary.domain.audit import Row, Status
 from canary.flipping.flipper import LEASE_MS, Flipper, Pass
@@ -22,11 +23,12 @@ from canary.local import LocalStack
 from canary.local.stack import ACCOUNT, aws_environment
 from canary.meter import Meter
 
-PORTS = ("parameters", "releases", "apps", "audit", "executions", "stacks", "notices")
+PORTS = ("parameters", "releases", "apps", "audit", "records", "executions", "stacks", "targets", "alarms", "notices")
 WRITES = frozenset(
     {
         *("parameters.write", "releases.create", "releases.save", "apps.save_app", "apps.lease", "apps.give_back"),
         *("audit.put", "audit.update", "audit.mark_counted", "notices.send"),
+        *("records.put", "targets.call", "executions.stop"),
     }
 )
 
@@ -76,6 +78,23 @@ class Killer:
             self.made, self.last = self.made + 1, call.name
             if self.made == self.after:
                 raise Killed(self.last)
+        return answer
+
+
+@dataclass(slots=True)
+class KillerAt:
+    """Kills the flipper right after its nth write of a kind."""
+
+    write: str
+    nth: int
+    met: int = 0
+
+    def __call__(self, call: PortCall) -> Any:
+        answer = call.make()
+        if call.name == self.write:
+            self.met += 1
+            if self.met == self.nth:
+                raise Killed(call.name)
         return answer
 
 
@@ -131,6 +150,14 @@ class InProcess:
             return str(killed)
         return None
 
+    def killed_at(self, app: str, write: str, nth: int = 1) -> bool:
+        """Kill a flipper right after its nth write of a kind; False when there is none."""
+        try:
+            self.passes(app, KillerAt(write, nth))
+        except Killed:
+            return True
+        return False
+
     def met_by(
         self,
         app: str,
@@ -171,7 +198,10 @@ def _world(stack: LocalStack) -> World:
         for name, value in variables.items():
             patch.setenv(name, value)
         patch.setattr(boto3, "DEFAULT_SESSION", None)
-        return bootstrap.world(flipper_settings(variables), Meter("flipper"))
+        world = bootstrap.world(flipper_settings(variables), Meter("flipper"))
+    # Its own clients for stacks are made when they are called, and kept for the life of the process.
+    awslambda, states = stack.client("lambda"), stack.client("stepfunctions")
+    return replace(world, targets=StackTargets(lambda _: awslambda, lambda _: states))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from canary.domain.audit import Status
-from canary.domain.release import Gate, ReleaseState
+from canary.domain.states import Gate, ReleaseState
 
 _S = ReleaseState
 

@@ -7,7 +7,8 @@ import itertools
 import pytest
 
 from canary.domain.audit import Status
-from canary.domain.release import Gate, ReleaseState, Verb
+from canary.domain.release import Verb
+from canary.domain.states import Gate, ReleaseState
 
 _S = ReleaseState
 TWO_STAGES = {"stages": [{"quota": 1, "weight": 100}, {"quota": 2, "weight": 100}]}

@@ -1,0 +1,70 @@
+"""An outage that hits both stacks says nothing about latest: the coin tells who failed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from canary.domain.audit import Arm
+from canary.domain.case import case_from
+from canary.domain.judge import Judgement, judge
+from canary.domain.release import Verb
+from canary.domain.states import ReleaseState
+from tests.e2e.releases.judged.orders import OUTAGE, order, plays
+
+#: Half of the requests, and hardly ever a wrong abort: which of them latest gets is left to chance.
+HALF = {"stages": [{"weight": 50, "min_completed": 100}], "alpha": 0.0001, "max_lost": 100}
+ANSWERS = "def handler(event, context): return {'statusCode': 500 if event['latest']['fails'] else 200}"
+
+
+def test_workflows_that_fail_on_both_stacks_throw_out_neither(subject, machine, seasoned_apart, call, look, sfn, evidence):
+    release = subject.given(current=seasoned_apart, latest=machine(plays("latest")), plan=HALF)
+    went_well = [call(subject.name, order()) for _ in range(10)]
+    failed = [call(subject.name, OUTAGE) for _ in range(30)]
+    for _ in range(10):
+        sfn.start_execution(stateMachineArn=seasoned_apart, input=json.dumps(OUTAGE))  # not by us: that is no comparison
+    found = look(release)
+
+    on_latest = [answer for answer in failed if answer.body["routed_to"] == "latest"]
+    assert (found.state, found.tally.failed) == (ReleaseState.RUNNING, len(on_latest))
+    assert subject.item().quarantine == {}
+    assert {row.share for row in subject.rows(found)} == {50}
+    assert found.tally.succeeded == sum(answer.body["routed_to"] == "latest" for answer in went_well)
+    assert_left_to_the_coin(subject, found, evidence, both=30, latest=len(on_latest))
+
+
+def test_calls_that_fail_on_both_stacks_throw_out_neither(subject, function, call, look, evidence):
+    release = subject.given(current=function(ANSWERS), latest=function(ANSWERS), plan=HALF)
+    went_well = [call(subject.name, order()) for _ in range(10)]
+    assert {answer.status for answer in went_well} == {200}
+    look(release)
+    failed = [call(subject.name, OUTAGE) for _ in range(30)]
+    assert {answer.status for answer in failed} == {502}
+    found = look(release)
+
+    assert (found.state, found.tally.failed > 5) == (ReleaseState.RUNNING, True)
+    controls = [row for row in subject.rows(found) if row.arm is Arm.CURRENT]
+    assert sum(row.status == "FAILED" for row in controls) == 30 - found.tally.failed, "current's failures are on record"
+    assert_left_to_the_coin(subject, found, evidence, both=30, latest=found.tally.failed)
+
+
+def test_an_outage_from_the_very_first_request_throws_out_neither(subject, function, call, look):
+    release = subject.given(current=function(ANSWERS), latest=function(ANSWERS), plan=HALF)
+    assert {call(subject.name, OUTAGE).status for _ in range(20)} == {502}
+    found = look(release)
+    assert found.tally.failed > 0
+    assert (found.state, found.reason) == (ReleaseState.RUNNING, release.reason)
+
+
+def assert_left_to_the_coin(subject, release, evidence, *, both, latest):
+    """What an operator who promotes all the same leaves on record: who failed, and what the history alone would have said."""
+    subject.operator.ask(subject.name, Verb.PROMOTE, "the outage is over", force=True)
+    subject.wake()
+    record, verdict = evidence.last(release)
+    [epoch] = record.case["evidence"]["epochs"]
+    assert (epoch["share"], epoch["both"], epoch["latest"]) == (50, both, latest)
+    assert verdict.judgement is Judgement.WAIT
+    case = case_from(record.case)
+    finished, failed = case.evidence.finished, case.evidence.failed
+    alone = replace(case, evidence=replace(case.evidence, alone_started=finished, alone_failed=failed, epochs=()))
+    assert judge(alone).judgement is Judgement.FAIL

@@ -1,0 +1,64 @@
+"""Before any real request: synthetic ones, which all have to succeed."""
+
+from __future__ import annotations
+
+import pytest
+
+from canary.domain.states import Gate, ReleaseState
+from tests.e2e.releases.judged.orders import order, plays
+
+#: Fails what no upstream has asked for, or everything else.
+FAILS_SYNTHETIC = """
+def handler(event, context):
+    return {'statusCode': 500 if context.client_context.custom.get('canary_synthetic') else 200}
+"""
+FAILS_REAL = FAILS_SYNTHETIC.replace("500 if", "200 if").replace("else 200", "else 500")
+
+
+def with_preflight(*payloads):
+    return {"stages": [{"quota": 1, "weight": 100}], "preflight": list(payloads)}
+
+
+@pytest.mark.parametrize("kind", ["function", "state machine"])
+def test_a_preflight_that_fails_ends_the_release_before_any_real_request(
+    subject, function, machine, seasoned, call, sfn, eventually, kind
+):
+    good, bad = order(), order(fails=True)
+    latest = function(FAILS_SYNTHETIC) if kind == "function" else machine(plays("latest"))
+    subject.given(current=seasoned, plan=with_preflight(good, bad))
+    subject.parameters.write(subject.name, "latest", latest)
+    answers = [call(subject.name, good) for _ in range(3)]
+    eventually(lambda: subject.wake() and subject.newest().state is ReleaseState.ABORTED)
+    answers += [call(subject.name, good) for _ in range(3)]
+
+    aborted = subject.newest()
+    assert "preflight" in aborted.reason
+    assert "no real request was sent" in aborted.reason
+    assert {answer.body["routed_to"] for answer in answers} == {"current"}
+    assert (aborted.claimed, aborted.granted, subject.rows(aborted)) == (0, 0, [])
+    assert subject.values() == (seasoned, "NONE", None)
+    assert list(subject.item().quarantine) == [latest]
+    if kind == "state machine":
+        names = {execution["name"] for execution in sfn.list_executions(stateMachineArn=latest)["executions"]}
+        assert names == {f"preflight-{number}-r{aborted.release}" for number in (0, 1)}
+
+
+def test_a_preflight_that_succeeds_opens_the_gate_and_its_payloads_were_marked_as_synthetic(
+    subject, function, seasoned, call, look
+):
+    release = subject.given(current=seasoned, latest=function(FAILS_REAL), plan=with_preflight({"n": 1}, {"n": 2}))
+    assert (release.state, release.gate) == (ReleaseState.RUNNING, Gate.OPEN), release.reason
+    assert [probe.status for probe in release.probes.values()] == ["SUCCEEDED"] * 2
+    answer = call(subject.name, order())
+    assert (answer.body["routed_to"], answer.body["fell_back"]) == ("current", True), "a real one is not marked"
+    assert look(release).state is ReleaseState.ABORTED
+
+
+def test_a_preflight_of_workflows_is_waited_for(subject, machine, seasoned, call, eventually):
+    subject.given(current=seasoned, plan=with_preflight(order(seconds=1)))
+    subject.parameters.write(subject.name, "latest", machine(plays("latest")))
+    release = subject.key()
+    subject.wake()
+    assert subject.release(release).state is ReleaseState.OPENING
+    assert call(subject.name, order()).body["routed_to"] == "current"
+    eventually(lambda: subject.wake() and subject.release(release).state is ReleaseState.RUNNING)

@@ -1,0 +1,64 @@
+"""Versions that are worse than current: they fail, they are slow, they hang. They are out after few requests."""
+
+from __future__ import annotations
+
+import pytest
+
+from canary.domain.states import ReleaseState
+from tests.e2e.releases.judged.orders import FAILS, QUICK, order, plays
+
+JUDGED = {"stages": [{"quota": 40, "weight": 100}], "alpha": 0.01}
+THREE_IN_TEN = [order(), FAILS, order(), order(), FAILS, order(), FAILS, order(), order(), order()]
+
+
+@pytest.fixture
+def out(subject, evidence, eventually):
+    """Wait for the end of a release that the judge has thrown out; return its release and the record of the decision."""
+
+    def ended(release):
+        aborted = subject.becomes(release, ReleaseState.ABORTED)
+        assert aborted.gate == "CLOSED"
+        assert list(subject.item().quarantine) == [aborted.target]
+        assert subject.values() == (subject.item().mirror.value, "NONE", None), "current serves, as before"
+        return aborted, evidence.thrown_out(aborted)
+
+    return ended
+
+
+def test_a_version_that_fails_three_times_in_ten_is_out_after_few(subject, machine, ran, call, look, out):
+    current = machine(plays("current"))
+    ran(current, [0.02] * 100)
+    release = subject.given(current=current, latest=machine(plays("latest")), plan=JUDGED)
+    for body in THREE_IN_TEN:
+        call(subject.name, body)
+        if look(release).state is not ReleaseState.RUNNING:
+            break
+    aborted, record = out(release)
+    assert aborted.claimed <= 7
+    assert f"{aborted.tally.failed} of {aborted.tally.known} finished requests failed" in record.reason
+    assert call(subject.name, order()).body["routed_to"] == "current"
+
+
+def test_a_version_that_takes_twice_as_long_is_out_though_it_never_fails(subject, machine, ran, call, look, out):
+    current, usual = machine(plays("current")), [2 * seconds for seconds in QUICK]
+    ran(current, usual * 2)
+    release = subject.given(current=current, latest=machine(plays("latest")), plan=JUDGED)
+    for seconds in usual:
+        call(subject.name, order(seconds=seconds, latest={"seconds": 2 * seconds}))
+    aborted, record = out(look(release))
+    assert aborted.tally.failures == 0
+    assert "it is slower than current" in record.reason
+
+
+def test_a_version_that_hangs_is_out_though_nothing_has_ended(subject, machine, ran, call, sfn, out):
+    current = machine(plays("current"))
+    ran(current, [0.1] * 20)
+    release = subject.given(current=current, latest=machine(plays("latest")), plan=JUDGED)
+    answer = call(subject.name, order(latest={"seconds": 600}))
+    while subject.wake({"app": subject.name}) and subject.release(release).state is ReleaseState.RUNNING:
+        pass
+    aborted, record = out(release)
+    assert aborted.in_flight == 1
+    assert "a workflow hangs" in record.reason
+    running = sfn.describe_execution(executionArn=answer.body["transform_id"])
+    assert running["status"] == "RUNNING", "it may finish: the plan does not say stop"

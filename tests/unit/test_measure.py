@@ -1,0 +1,149 @@
+"""The numbers behind a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from math import isfinite, log
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from canary.domain.baseline import Baseline
+from canary.domain.bets import closed_duration_bet, closed_history_bet, concurrent_bet, duration_bet, history_bet
+from canary.domain.evidence import Epoch, Evidence
+from canary.domain.measure import bad_rate, failing, hung, measured, slow
+from canary.domain.plan import Plan, Stage
+
+PLAN = Plan(stages=(Stage(earned=True),), max_failures=None)
+HISTORY = Baseline(
+    executions=500, failed=2, cuts_ms=(60_000, 90_000, 130_000, 200_000), slowest_ms=400_000, mean_ms=100_000, interval_ms=600_000
+)
+#: So often a history of 500 executions with 2 failures says that current fails.
+NORMAL = 2.5 / 501
+
+
+def seen(**numbers: object) -> Evidence:
+    return Evidence(**numbers)  # type: ignore[arg-type]
+
+
+def test_each_number_is_the_bet_of_what_belongs_to_it():
+    evidence = seen(
+        finished=40,
+        failed=3,
+        alone_started=20,
+        alone_failed=1,
+        epochs=(Epoch(5, 6, 2), Epoch(25, 10, 0)),
+        bins=(5, 5, 10, 15, 5),
+        prefix_finished=30,
+        prefix_failed=2,
+    )
+    numbers = measured(evidence, HISTORY, PLAN)
+    assert numbers.history == history_bet(20, 1, 500, 2)
+    assert numbers.concurrent == concurrent_bet([(0.05, 6, 2), (0.25, 10, 0)])
+    assert numbers.failures == closed_history_bet(20, 1, 500, 2) + numbers.concurrent
+    assert numbers.durations == duration_bet((5, 5, 10, 15, 5), 500)
+    assert numbers.durations_decide == closed_duration_bet((5, 5, 10, 15, 5), 500)
+    assert numbers.normal == pytest.approx(NORMAL)
+    assert numbers.bound == pytest.approx(2 * log(NORMAL / 0.1) + 28 * log((1 - NORMAL) / 0.9))
+
+
+def test_the_levels_divide_the_plans_alpha():
+    numbers = measured(Evidence(), HISTORY, PLAN)
+    assert (numbers.failures_at, numbers.durations_at) == (pytest.approx(4.892852), pytest.approx(5.991465))
+    assert numbers.bound_at == pytest.approx(log(20))
+    stricter = measured(Evidence(), HISTORY, Plan(stages=PLAN.stages, max_failures=None, alpha=0.001))
+    assert stricter.failures_at == pytest.approx(numbers.failures_at + log(10))
+
+
+def test_promotion_asks_for_the_prefix_and_slots_for_all_that_has_finished():
+    numbers = measured(seen(finished=40, alone_started=40, prefix_finished=2), HISTORY, PLAN)
+    assert numbers.at_most == pytest.approx(0.777511, abs=1e-4)
+    assert (numbers.proved, numbers.slots) == (False, 26)
+    assert measured(seen(finished=40, prefix_finished=30), HISTORY, PLAN).proved
+
+
+@pytest.mark.parametrize(("prefix", "more"), [(0, 30), (2, 28), (29, 1), (30, 0), (60, 0)])
+def test_it_says_how_many_clean_runs_are_missing(prefix, more):
+    assert measured(seen(finished=prefix, prefix_finished=prefix), HISTORY, PLAN).clean_runs == more
+
+
+def test_without_a_history_durations_say_nothing():
+    numbers = measured(seen(finished=9, bins=(0, 0, 0, 0, 9)), Baseline(), PLAN)
+    assert (numbers.durations, numbers.durations_decide) == (0.0, 0.0)
+    assert slow(seen(bins=(0, 0, 0, 0, 9)), numbers) is None
+
+
+@pytest.mark.parametrize(
+    ("executions", "failed", "bad"),
+    [(500, 2, 0.1), (1000, 19, 0.1), (1000, 30, 5 * 30.5 / 1001), (100, 50, (1 + 50.5 / 101) / 2), (0, 0, 5 * 0.5 / 21)],
+)
+def test_the_rate_that_must_be_excluded_is_five_times_the_normal_one_within_reason(executions, failed, bad):
+    baseline = Baseline(executions=executions, failed=failed)
+    assert bad_rate(PLAN, baseline) == pytest.approx(bad)
+    assert baseline.rate < bad_rate(PLAN, baseline) < 1
+
+
+def test_the_plan_may_say_another_rate():
+    assert bad_rate(Plan(stages=PLAN.stages, max_failures=None, max_failure_rate=0.02), HISTORY) == 0.02
+
+
+class TestInWords:
+    def test_too_many_failures(self):
+        evidence = seen(finished=5, failed=2, alone_started=5, alone_failed=2)
+        said = failing(evidence, HISTORY, measured(evidence, HISTORY, PLAN))
+        assert said == "2 of 5 finished requests failed, where 0.499 % is normal (evidence 5.48 of 4.89)"
+
+    def test_who_failed_while_the_coin_decided(self):
+        evidence = seen(finished=8, failed=8, epochs=(Epoch(20, 11, 10),))
+        said = failing(evidence, HISTORY, measured(evidence, HISTORY, PLAN))
+        assert said is not None
+        assert "8 of 8 finished requests failed" in said
+        assert "; of 11 failures while the coin decided, 10 were latest's (evidence" in said
+
+    def test_few_enough(self):
+        evidence = seen(finished=5, failed=1, alone_started=5, alone_failed=1)
+        assert failing(evidence, HISTORY, measured(evidence, HISTORY, PLAN)) is None
+
+    @pytest.mark.parametrize(
+        ("bins", "words"),
+        [
+            ((0, 0, 0, 1, 9), "9 of 10 took longer than 95 % of current's do"),
+            ((0, 1, 14, 35, 0), "49 of 50 took longer than 50 % of current's do"),
+            ((0, 0, 2, 28, 3), "31 of 33 took longer than 75 % of current's do"),
+        ],
+    )
+    def test_slower_where_it_shows_most(self, bins, words):
+        evidence = seen(bins=bins)
+        said = slow(evidence, measured(evidence, HISTORY, PLAN))
+        assert said is not None
+        assert said.startswith(f"it is slower than current: {words} (evidence ")
+
+    @pytest.mark.parametrize(("age", "hangs"), [(1_200_000, False), (1_200_001, True)])
+    def test_hanging_beyond_so_many_times_the_slowest(self, age, hangs):
+        said = hung(seen(oldest_ms=age), HISTORY, PLAN)
+        assert (said is not None) is hangs
+        if said:
+            assert said == (
+                "a workflow hangs: it has been running for 20 min, more than 3 times the 7 min in which 99.9 % of current's end"
+            )
+
+    def test_nothing_hangs_where_nothing_is_known_of_durations(self):
+        assert hung(seen(oldest_ms=10**12), Baseline(), PLAN) is None
+
+
+@given(st.integers(0, 10**7), st.floats(0, 1), st.integers(0, 10_000), st.floats(0, 1), st.integers(1, 99))
+def test_all_numbers_are_finite_whatever_has_happened(finished, bad, executions, normal, share):
+    failed, history = round(finished * bad), round(executions * normal)
+    evidence = seen(
+        finished=finished,
+        failed=failed,
+        alone_started=finished,
+        alone_failed=failed,
+        epochs=(Epoch(share, finished, failed),),
+        bins=(finished - failed, 0, 0, 0, failed),
+        prefix_finished=finished,
+        prefix_failed=failed,
+    )
+    baseline = Baseline(executions=executions, failed=history, slowest_ms=1)
+    assert all(isfinite(number) for number in asdict(measured(evidence, baseline, PLAN)).values())

@@ -1,0 +1,81 @@
+"""The pace: how many requests may be on the way, and how often the coin shows latest."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from canary.domain.baseline import Baseline
+from canary.domain.evidence import Evidence
+from canary.domain.pace import AT_RISK, MOST_OUT, share_of, slots
+from canary.domain.plan import Stage
+
+GOOD = Baseline(executions=500, failed=2, mean_ms=100_000, interval_ms=600_000)
+
+
+def seen(finished: int, failed: int = 0) -> Evidence:
+    return Evidence(finished=finished, failed=failed)
+
+
+def test_a_clean_release_earns_two_two_three_five_eight_and_so_on():
+    earned, finished = [], 0
+    while len(earned) < 9:
+        earned.append(slots(seen(finished), GOOD))
+        finished += earned[-1]
+    assert earned == [2, 2, 3, 5, 8, 13, 21, 34, 52]
+
+
+@given(st.integers(0, 10**7), st.integers(0, 10**7), st.integers(0, 10_000), st.integers(0, 10_000))
+def test_slots_are_at_least_one_and_at_most_a_thousand(succeeded, failed, executions, bad):
+    earned = slots(seen(succeeded + failed, failed), Baseline(executions=executions, failed=min(bad, executions)))
+    assert 1 <= earned <= MOST_OUT
+
+
+@given(st.integers(1, 5_000), st.integers(0, 50))
+def test_one_failure_more_never_earns_more_and_one_success_more_never_less(finished, failed):
+    before = slots(seen(finished + failed, failed), GOOD)
+    assert slots(seen(finished + failed, failed + 1), GOOD) <= before
+    assert slots(seen(finished + failed + 1, failed), GOOD) >= before
+
+
+def test_only_failures_leave_one_slot_no_more_than_nothing_does():
+    assert slots(seen(0), GOOD) == AT_RISK
+    assert slots(seen(1, 1), GOOD) == AT_RISK
+    assert [slots(seen(n + 1, n), GOOD) for n in (2, 5)] == [2, 2]
+
+
+def earned_stage(weight: int = 100) -> Stage:
+    return Stage(earned=True, weight=weight)
+
+
+@pytest.mark.parametrize(
+    ("interval_ms", "earned", "share"),
+    [
+        (600_000, 2, 100),  # seldom: everything, so that there is evidence at all
+        (5_001, 2, 100),  # fewer than 20 on the way: a coin would leave latest too little
+        (5_000, 2, 5),
+        (1_000, 2, 1),  # often: half of what the slots could take, so that they are hardly ever used up
+        (1_000, 13, 6),
+        (1_000, 40, 20),
+        (1_000, 900, 20),  # a failure says the more, the rarer latest was
+        (1, 2, 1),  # the least that keeps evidence coming
+        (0, 2, 100),  # nothing is known of the traffic
+    ],
+)
+def test_an_earned_stage_takes_as_much_of_the_traffic_as_its_slots_can_use(interval_ms, earned, share):
+    assert share_of(earned_stage(), earned, Baseline(executions=500, mean_ms=100_000, interval_ms=interval_ms)) == share
+
+
+def test_without_durations_there_is_no_coin():
+    assert share_of(earned_stage(), 2, Baseline(executions=500, mean_ms=0, interval_ms=1_000)) == 100
+
+
+def test_a_stages_weight_is_a_ceiling():
+    often = Baseline(executions=500, mean_ms=100_000, interval_ms=1_000)
+    assert [share_of(earned_stage(10), earned, often) for earned in (2, 13, 34, 60)] == [1, 6, 10, 10]
+
+
+@pytest.mark.parametrize("stage", [Stage(quota=5, weight=30), Stage(weight=30)])
+def test_a_stage_that_is_not_earned_keeps_its_weight(stage):
+    assert share_of(stage, 2, Baseline(executions=500, mean_ms=100_000, interval_ms=1_000)) == 30
