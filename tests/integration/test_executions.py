@@ -150,10 +150,15 @@ class TestPast:
         assert service.asked(1) == {"stateMachineArn": machine(), "maxResults": 1000, "nextToken": "0"}
 
     def test_no_page_is_turned_beyond_the_newest_ten_thousand_and_those_that_run_are_among_them(self, scripted):
-        answers = pages(*([thousand(0, "SUCCEEDED")] * 9), thousand(0, "RUNNING"), more=True)
+        answers = pages(thousand(0, "RUNNING"), *([thousand(0, "SUCCEEDED")] * 9), more=True)
         service = scripted("stepfunctions", *answers)
         assert len(StepFunctions(service.client).past(machine())) == 9_000
         assert len(service.requests) == MOST_PAST // 1000
+
+    def test_where_most_still_run_those_that_have_ended_are_no_history(self, scripted):
+        """At a hundred a second with workflows of an hour the newest ten thousand have ended only where they failed."""
+        service = scripted("stepfunctions", *pages([*[ran(5, NOW, "FAILED")] * 10, *thousand(0, "RUNNING")[:990]]))
+        assert StepFunctions(service.client).past(machine()) == ()
 
     @pytest.mark.parametrize("qualifier", [":live", ":7"])
     def test_a_list_is_asked_for_by_the_state_machine_alone(self, scripted, qualifier):

@@ -30,7 +30,7 @@ class Flow:
     ended: Callable[[Scene], None]
     plan: dict[str, Any] | None = None
     machines: bool = False
-    step: int = field(default=4, kw_only=True)
+    step: int = field(default=5, kw_only=True)
 
     def scene(self) -> Scene:
         scene = Scene(plan=self.plan, current=machine("v1") if self.machines else arn("v1"))
@@ -402,19 +402,19 @@ FLOWS = {
     "abort": Flow(abortion, aborted),
     "rejection": Flow(rejection, rejected),
     "supersession": Flow(supersession, superseded),
-    "rollback": Flow(rollback, rolled_back, step=5),
-    "retry": Flow(retry, retried, step=7),
-    "return after a rollback": Flow(returning, returned, step=5),
-    "earned slots": Flow(climb, climbed, EARNED, machines=True, step=7),
-    "the coin": Flow(coin, tossed, {"stages": [{"weight": 50}]}, step=5),
+    "rollback": Flow(rollback, rolled_back, step=7),
+    "retry": Flow(retry, retried, step=11),
+    "return after a rollback": Flow(returning, returned, step=7),
+    "earned slots": Flow(climb, climbed, EARNED, machines=True, step=11),
+    "the coin": Flow(coin, tossed, {"stages": [{"weight": 50}]}, step=7),
     "a gate": Flow(
         gate, approved, {"stages": [{"quota": 1, "gate": "manual"}, {"quota": 1, "bake": "1h"}]}, machines=True, step=5
     ),
-    "a watch": Flow(watch, taken_back, {"stages": TWO, "watch": "8h"}, machines=True, step=5),
-    "queue": Flow(two_in_a_row, queued, {"stages": TWO, "on_new_release": "queue"}, machines=True, step=7),
-    "reject": Flow(two_in_a_row, refused, {"stages": TWO, "on_new_release": "reject"}, machines=True, step=7),
-    "preflight": Flow(preflight, flown, {"stages": TWO, "preflight": [1, 2]}, machines=True, step=5),
-    "failed preflight": Flow(failed_preflight, grounded, {"stages": TWO, "preflight": [1, 2]}, machines=True, step=5),
-    "stop on abort": Flow(stopping, stopped, {"stages": [{"quota": 3}], "on_abort": "stop"}, machines=True, step=5),
-    "force": Flow(forcing, forced, EARNED, machines=True, step=5),
+    "a watch": Flow(watch, taken_back, {"stages": TWO, "watch": "8h"}, machines=True, step=7),
+    "queue": Flow(two_in_a_row, queued, {"stages": TWO, "on_new_release": "queue"}, machines=True, step=11),
+    "reject": Flow(two_in_a_row, refused, {"stages": TWO, "on_new_release": "reject"}, machines=True, step=11),
+    "preflight": Flow(preflight, flown, {"stages": TWO, "preflight": [1, 2]}, machines=True, step=7),
+    "failed preflight": Flow(failed_preflight, grounded, {"stages": TWO, "preflight": [1, 2]}, machines=True, step=7),
+    "stop on abort": Flow(stopping, stopped, {"stages": [{"quota": 3}], "on_abort": "stop"}, machines=True, step=7),
+    "force": Flow(forcing, forced, EARNED, machines=True, step=7),
 }

@@ -214,13 +214,13 @@ def outage(scene: Scene, plan: dict[str, Any]) -> Release:
     return scene.only_release()
 
 
-COIN = {"stages": [{"quota": "earned", "weight": 40}], "max_failure_rate": 0.02}
+COIN = {"stages": [{"quota": "earned", "weight": 10}]}
 
 
 def test_failures_of_current_in_the_same_time_are_counted_from_their_names():
     scene = with_a_past(COIN)
     release = outage(scene, COIN)
-    assert release.tally.failures >= 2, "an outage of both stacks threw it out of no trial"
+    assert release.tally.failures >= 4, "an outage of both stacks threw it out of no trial"
     [one] = tried(scene, COIN).tested
     assert one.replayed.decision is Decision.UNDECIDED
     assert one.meanwhile == "current's failures in the same time are compared"
@@ -239,12 +239,31 @@ def test_where_currents_failures_cannot_be_read_requests_of_the_coin_say_nothing
     assert "cannot be read, so requests of the coin say nothing: SFN: TooMany: an outage" in one.meanwhile
 
 
-def test_where_they_are_not_on_record_its_history_alone_is_compared():
+@pytest.mark.parametrize("watch", ["0s", "1h"])
+def test_where_they_are_not_on_record_its_history_alone_is_compared(watch):
     scene = with_a_past(COIN)
-    outage(scene, {"stages": [{"quota": 9, "weight": 40}], "max_failures": 8})
-    [one] = tried(scene, {"stages": [{"quota": "earned", "weight": 40}]}).tested
+    release = outage(scene, {"stages": [{"quota": 9, "weight": 10}], "max_failures": 8, "watch": watch})
+    assert (release.control is None) == (watch == "0s"), "calls of current that failed are not kept by a plan that counts"
+    [one] = tried(scene, COIN).tested
     assert one.meanwhile == "current's failures in the same time are not on record: its history alone is compared"
     assert one.replayed.decision is Decision.ABORT
+
+
+def test_time_alone_decides_only_while_the_real_release_had_slots():
+    soon = {"stages": [{"quota": 3}], "deadline": "1m"}
+    scene = with_a_past("two-requests")
+    released(scene, "v2")
+    [used_up] = tried(scene, soon).tested
+    assert (used_up.replayed.decision, used_up.replayed.clean_runs) == (Decision.UNDECIDED, 2)
+    scene = with_a_past({"stages": [{"quota": 5}], "deadline": "2h"})
+    scene.behaves("v2")
+    scene.write_latest(machine("v2"))
+    scene.flip()
+    scene.spend(2)
+    scene.live(2 * HOUR)
+    scene.flip()
+    [had_some] = tried(scene, soon).tested
+    assert (had_some.replayed.decision, had_some.agrees) == (Decision.ABORT, True), "nobody came for them"
 
 
 def test_failures_of_current_while_the_plan_had_no_slot_are_left_out_as_well():
@@ -358,6 +377,7 @@ def test_a_plan_under_which_nothing_could_pass_would_be_refused():
         ({"stages": [{"quota": 2}, {"quota": 5}]}, 1, 6),
         ({"stages": [{"quota": 5}], "max_failures": 1}, 0, 5),
         ({"stages": ["earned"]}, 2, 28),
+        ({"stages": [{"quota": 2}, {"weight": 5, "min_completed": 10}], "alpha": 0.01}, 1, 29),
         ({"stages": ["earned", {"weight": 5, "min_completed": 50}]}, 2, 78),
         ({"stages": [{"weight": 100, "bake": {"completed": 50}}]}, 2, 48),
     ],
@@ -375,6 +395,18 @@ def test_no_number_of_clean_runs_brings_through_what_has_no_slots_left_for_them(
     plan = {"stages": [{"quota": 32}], "max_failure_rate": "10%"}
     one_bad = [bad(0), *(good(number * 5 * MINUTE) for number in range(1, 30))]
     found = replayed(plan, *one_bad, until=20 * HOUR)
+    assert (found.decision, found.clean_runs) == (Decision.UNDECIDED, None)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"stages": [{"quota": 1}, {"quota": 2}], "max_failures": 1},
+        {"stages": [{"quota": 1}, {"weight": 50, "min_completed": 5}]},
+    ],
+)
+def test_a_stage_whose_slots_are_used_up_without_a_success_is_not_saved_by_any(plan):
+    found = replayed(plan, bad(0), until=HOUR)
     assert (found.decision, found.clean_runs) == (Decision.UNDECIDED, None)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.domain.baseline import LEAST_DURATIONS, Baseline, Past, baseline_of
+from canary.domain.baseline import LEAST_DURATIONS, Baseline, Past, baseline_of, still_settling
 
 HOUR_MS = 3_600_000
 
@@ -102,3 +102,20 @@ def test_durations_are_compared_only_where_all_of_them_are_known():
 def test_the_rate_is_between_never_and_always(executions, data):
     failed = data.draw(st.integers(0, executions))
     assert 0 < Baseline(executions=executions, failed=failed).rate < 1
+
+
+@pytest.mark.parametrize(
+    ("ended", "left_out"),
+    [
+        ("", 0),
+        ("1" * 50, 0),
+        ("00" + "1" * 3, 0),
+        ("0" * 3 + "1" * 57, 0),
+        ("0" * 3 + "1" * 56, 1),
+        ("0101010101" + "1" * 40, 5),
+        ("1" * 10 + "0" + "1" * 5, 0),
+        ("0" * 90 + "1" * 10, 88),
+    ],
+)
+def test_the_newest_are_left_out_while_so_many_still_run_that_only_the_quick_ones_have_ended(ended, left_out):
+    assert still_settling([each == "1" for each in ended]) == left_out

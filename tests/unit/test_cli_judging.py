@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from canary.domain.alarm import AlarmState
-from canary.domain.audit import ExecutionStatus
+from canary.domain.audit import Arm, ExecutionStatus
 from canary.domain.call import Call, CallResult
 from canary.domain.case import case_from, judged_again
 from canary.domain.evidence import Epoch
@@ -17,7 +17,7 @@ from canary.domain.states import Hold, ReleaseState
 from canary.errors import Denied
 from canary.operating.judging import Weigher, verdict_now
 from canary.routing.problem import Problem
-from tests.fakes.scene import APP, Scene, machine
+from tests.fakes.scene import APP, Scene, arn, machine
 
 MINUTE = 60_000
 COIN = {"stages": [{"quota": "earned", "weight": 40}]}
@@ -44,9 +44,9 @@ def weigher(scene: Scene) -> Weigher:
 def some_traffic(scene: Scene, draw: random.Random) -> None:
     for _ in range(draw.randrange(4)):
         scene.send(scene.desk(draw=draw.random()))
-    for arn, execution in list(scene.stacks.executions.items()):
+    for name, execution in list(scene.stacks.executions.items()):
         if execution.status is ExecutionStatus.RUNNING and draw.random() < 0.5:
-            scene.stacks.end_all(draw.choice([ExecutionStatus.SUCCEEDED] * 4 + [ExecutionStatus.FAILED]), of=arn)
+            scene.stacks.end_all(draw.choice([ExecutionStatus.SUCCEEDED] * 4 + [ExecutionStatus.FAILED]), of=name)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -119,6 +119,17 @@ def test_a_request_that_has_been_counted_runs_no_more_in_the_next_look():
     assert second is not None
     assert [each.case.evidence.running for each in (first, second)] == [1, 0]
     assert second.case.evidence.prefix_finished == 1
+
+
+def test_what_runs_on_current_is_nothing_that_latest_has_to_end():
+    scene = Scene(plan=COIN)  # of a Lambda function it is not known yet where its workflows run, so there is a sample
+    scene.write_latest(arn("v2"))
+    scene.flip()
+    scene.send(scene.desk(draw=0.99))
+    assert [row.arm for row in scene.rows()] == [Arm.CURRENT]
+    weighed = weigher(scene).weigh(scene.only_release(), scene.clock())
+    assert weighed is not None
+    assert weighed.case.evidence.running == 0
 
 
 def test_a_failure_that_is_newer_than_the_record_is_not_held_against_current():
@@ -200,9 +211,9 @@ def test_a_release_that_is_held_since_something_could_not_be_seen_says_so_still(
     release = scene.only_release()
     (newest,) = scene.records.of_release(APP, release.release)[-1:] or (None,)
     assert newest is None or newest.case["blind"] is None
-    arn = next(arn for arn in scene.stacks.executions if ":transformer-v2:" in arn)
-    unreadable = replace(scene.stacks.executions[arn], status=ExecutionStatus.UNREADABLE, error="AccessDenied")
-    scene.stacks.executions[arn] = unreadable
+    name = next(name for name in scene.stacks.executions if ":transformer-v2:" in name)
+    unreadable = replace(scene.stacks.executions[name], status=ExecutionStatus.UNREADABLE, error="AccessDenied")
+    scene.stacks.executions[name] = unreadable
     scene.flip()
     held = scene.only_release()
     assert held.hold is Hold.OBSERVATION

@@ -6,6 +6,7 @@ from itertools import count
 
 import pytest
 
+from canary.flipping.flipper import Pass
 from tests.fakes.calls import Killed
 from tests.fakes.scene import Scene
 from tests.unit.flows import FLOWS, Flow, check_invariants
@@ -55,6 +56,21 @@ def test_a_flow_that_nobody_kills_ends_as_it_should(name):
 
 
 @pytest.mark.parametrize("name", FLOWS)
+def test_a_flow_in_which_every_event_comes_three_times_ends_as_it_should(name):
+    scene = FLOWS[name].scene()
+    flip = scene.flip
+
+    def again() -> list[Pass]:
+        return [done for _ in range(3) for done in flip()]
+
+    scene.flip = again  # type: ignore[method-assign]
+    FLOWS[name].happens(scene)
+    scene.flip()
+    check_invariants(scene)
+    FLOWS[name].ended(scene)
+
+
+@pytest.mark.parametrize("name", FLOWS)
 @pytest.mark.parametrize("half", ["before", "after"])
 def test_a_flow_whose_flipper_is_killed_at_any_call_ends_as_if_nothing_had_happened(name, half):
     flow, killed = FLOWS[name], 0
@@ -71,7 +87,7 @@ def test_a_flow_whose_flipper_is_killed_at_any_call_ends_as_if_nothing_had_happe
 def test_a_flow_survives_a_second_crash_while_it_recovers_from_the_first(name):
     flow = FLOWS[name]
     for first in count(0, flow.step):
-        for second in range(0, 40, 3):
+        for second in range(0, 40, 5):
             scene = survive(flow, [(first, "after"), (second, "after")])
             if scene is None:
                 break

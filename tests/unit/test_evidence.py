@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from canary.domain.baseline import Baseline
 from canary.domain.evidence import ALONE, MOST_SLICES, Epoch, Evidence, Gathered, Running, Slice, gather
+from tests.strategies import NO_SHRINKING
 
 TIMED = Baseline(executions=100, failed=2, cuts_ms=(10, 20, 30, 40), slowest_ms=50, mean_ms=20)
 UNTIMED = Baseline()
@@ -83,6 +84,7 @@ def test_the_order_of_outcomes_does_not_matter(outcomes, rng, oldest):
     assert seen(gathered(shuffled), running, {}) == seen(gathered(outcomes), running, {})
 
 
+@settings(phases=NO_SHRINKING)
 @given(histories(most=200, shortest=MOST_SLICES), st.randoms(use_true_random=False))
 def test_the_order_does_not_matter_to_counts_however_many_there_are(outcomes, rng):
     shuffled, inorder = gathered(rng.sample(outcomes, len(outcomes))), gathered(outcomes)
@@ -98,6 +100,7 @@ def test_the_prefix_is_all_that_was_claimed_before_the_oldest_unfinished_request
         assert (told.prefix_finished, told.prefix_failed) == counted(before)
 
 
+@settings(phases=NO_SHRINKING)
 @given(histories(most=200, shortest=MOST_SLICES), st.integers(1, 30))
 def test_of_very_many_outcomes_the_prefix_may_be_credited_later_but_never_out_of_order_nor_too_early(outcomes, every):
     for told, claimed, oldest in passes(outcomes, every):
@@ -108,6 +111,7 @@ def test_of_very_many_outcomes_the_prefix_may_be_credited_later_but_never_out_of
             assert (told.prefix_finished, told.prefix_failed) == counted(claimed)
 
 
+@settings(phases=NO_SHRINKING)
 @given(histories(most=200), st.randoms(use_true_random=False))
 def test_slices_stay_few_and_in_order_and_keep_every_outcome(outcomes, rng):
     tail = gathered(rng.sample(outcomes, len(outcomes))).tail
@@ -119,6 +123,13 @@ def test_slices_stay_few_and_in_order_and_keep_every_outcome(outcomes, rng):
 def test_slices_stay_of_a_size_so_that_little_is_credited_late():
     tail = gathered([Outcome(number, number) for number in range(50 * MOST_SLICES)]).tail
     assert max(each.finished for each in tail) <= 2 * 50 + 2
+
+
+def test_what_was_claimed_in_one_moment_is_credited_in_one():
+    kept = gathered([Outcome(number // 3, 0, failed=number % 3 == 0) for number in range(5 * MOST_SLICES)])
+    for oldest in range(5 * MOST_SLICES // 3):
+        ready = kept.settled_before(oldest).prefix
+        assert (ready.finished, ready.failed) == (3 * ready.failed, ready.failed)
 
 
 def test_what_settles_moves_to_the_prefix_and_stays_there():

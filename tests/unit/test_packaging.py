@@ -15,11 +15,13 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DEPENDENCIES = PROJECT["project"]["dependencies"]
 LOCAL = PROJECT["project"]["optional-dependencies"]["local"]
+SIMULATION = PROJECT["project"]["optional-dependencies"]["simulation"]
 GROUPS = PROJECT["dependency-groups"]
 LOCKED_FOR = {
     "requirements/dev.txt": [
         *DEPENDENCIES,
         *LOCAL,
+        *SIMULATION,
         *(one for one in GROUPS["dev"] if isinstance(one, str)),
         *GROUPS["bootstrap"],
     ],

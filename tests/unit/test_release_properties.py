@@ -319,9 +319,9 @@ class Flown(Installation):
 
 
 _often = settings(
-    max_examples=400, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=250, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )
-_less = settings(_often, max_examples=150)
+_less = settings(_often, max_examples=80)
 
 TestInstallation = Installation.TestCase
 TestInstallation.settings = _often

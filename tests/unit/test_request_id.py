@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canary.domain.keyed import key_digest
-from canary.domain.request_id import Record, new_request_id, record_of
+from canary.domain.request_id import Record, digest_of, new_request_id, record_of, without_release
 from tests.strategies import keys, times
 
 randomness = st.integers(0, 2**80 - 1)
@@ -21,6 +21,31 @@ def test_an_id_says_itself_where_its_record_is(now, bits, release, key):
     made = new_request_id(now, bits, release, key)
     assert record_of(made) == Record(release, key)
     assert re.fullmatch(r"[A-Za-z0-9_-]{1,80}", made)
+
+
+@given(times, randomness, keys, st.integers(1, 99), st.none() | digests)
+def test_an_id_that_lost_the_coin_says_under_which_release_and_share(now, bits, release, share, key):
+    made = new_request_id(now, bits, None, key, (release, share))
+    assert record_of(made) == Record(None, key, (digest_of(release), share))
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,80}", made)
+    assert without_release(made) == made
+
+
+def test_a_share_below_ten_percent_keeps_its_place():
+    made = new_request_id(0, 0, control=("00000017-3fa9c1d2", 5))
+    assert made == "0" * 26 + "-c053fa9c1d2"
+
+
+@given(times, randomness, keys, st.none() | digests)
+def test_an_id_without_its_release_is_the_same_as_if_latest_had_never_been_meant(now, bits, release, key):
+    assert without_release(new_request_id(now, bits, release, key)) == new_request_id(now, bits, None, key)
+
+
+@pytest.mark.parametrize(
+    "mark", ["-c5ffffffff", "-c100ffffffff", "-c50fffffff", "-c50FFFFFFFF", "-c50ffffffff-r00000001-ffffffff"]
+)
+def test_what_only_looks_like_a_lost_toss_is_none(mark):
+    assert record_of("0" * 26 + mark) is None
 
 
 @given(st.lists(st.tuples(times, randomness), min_size=2, max_size=6, unique_by=lambda each: each[0]))

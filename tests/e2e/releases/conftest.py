@@ -72,9 +72,10 @@ class Subject:
     def newest(self) -> Release:
         return self.releases.recent(self.name, 1)[0]
 
-    def becomes(self, release: Release, state: ReleaseState) -> Release:
+    def becomes(self, release: Release | str, state: ReleaseState) -> Release:
         """Wait until the flipper, whoever has woken it, has brought the release there."""
-        return self.await_release(release.release, lambda found: found.state is state, f"{state}")
+        name = release if isinstance(release, str) else release.release
+        return self.await_release(name, lambda found: found.state is state, f"{state}")
 
     def await_release(self, key: str, wanted: Callable[[Release], bool], words: str = "opened") -> Release:
         deadline = time.monotonic() + 15

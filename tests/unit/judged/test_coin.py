@@ -13,6 +13,7 @@ from canary.domain.release import Control
 from canary.domain.request_id import digest_of, record_of
 from canary.domain.states import Gate, Hold, ReleaseState
 from canary.errors import Denied, Unavailable
+from canary.routing.problem import Problem
 from tests.fakes.aws import answer
 from tests.fakes.scene import APP, Scene, arn, machine
 
@@ -239,7 +240,7 @@ class TestLambdasWhoseWorkflowsAreFound:
         scene.stacks.behaviour[arn("v1")] = Call(result=CallResult.FAILED, error="Unhandled")
         desk = scene.desk(LOSES)
         for _ in range(3):
-            with pytest.raises(Exception, match="current"):
+            with pytest.raises(Problem, match="current"):
                 scene.send(desk)
         assert [(row.status, row.error) for row in scene.samples()][1:] == [(Status.FAILED, "Unhandled")] * 3
         scene.flip()
@@ -247,6 +248,18 @@ class TestLambdasWhoseWorkflowsAreFound:
         scene.flip()
         scene.ask_abort()
         assert epochs(scene) == (Epoch(50, 5, 2),)
+
+    def test_an_outage_of_both_lambdas_throws_out_neither_though_nothing_else_is_known_of_current(self):
+        scene = opened(lambdas=True)
+        for stack in ("v1", "v2"):
+            scene.stacks.behaviour[arn(stack)] = Call(result=CallResult.FAILED, error="Unhandled")
+        for _ in range(4):
+            for draw in (WINS, LOSES):
+                with pytest.raises(Problem, match="current"):
+                    scene.send(scene.desk(draw))
+            scene.flip()
+        release = scene.only_release()
+        assert (release.state, release.tally.failures, release.control) == (ReleaseState.RUNNING, 4, None)
 
     def test_the_next_release_knows_it_from_the_first_request_on(self):
         scene = opened(lambdas=True)
@@ -324,7 +337,7 @@ def test_a_plan_that_counts_keeps_no_samples():
     scene.flip()
     scene.send(scene.desk(LOSES))
     scene.stacks.behaviour[arn("v1")] = Call(result=CallResult.FAILED, error="Unhandled")
-    with pytest.raises(Exception, match="current"):
+    with pytest.raises(Problem, match="current"):
         scene.send(scene.desk(LOSES))
     assert scene.rows() == []
 
@@ -365,6 +378,22 @@ def test_an_earned_stage_with_much_traffic_asks_only_for_as_much_of_it_as_its_sl
     assert shares == sorted(shares)
     assert (shares[0], max(shares)) == (1, 4)
     assert {row.share for row in scene.rows()} <= set(shares)
+
+
+def test_a_sample_that_still_runs_when_the_release_has_ended_is_followed_to_its_end():
+    scene = opened(lambdas=True)
+    toss(scene, 0, 1)
+    scene.ask_abort()
+    assert scene.only_release().ended
+    assert scene.releases.items[APP].followed == (scene.only_release().release,)
+    scene.calls.down = {"sfn"}
+    scene.flip()
+    scene.calls.down = set()
+    assert scene.releases.items[APP].followed == (scene.only_release().release,)
+    end(scene, "v1", failed=0)
+    scene.flip()
+    scene.flip()
+    assert ([row.counted for row in scene.samples()], scene.releases.items[APP].followed) == ([True], ())
 
 
 def test_rows_before_the_share_was_recorded_are_held_against_the_history():

@@ -111,6 +111,19 @@ class TestWhatCannotBeRead:
         assert now(scene)[0] is _S.ABORTED
 
 
+def test_what_cannot_be_read_for_long_is_not_taken_for_a_workflow_that_hangs_or_is_slow():
+    scene = opened({**EARNED, "deadline": "10d"})
+    scene.spend()
+    unreadable(scene)
+    for _ in range(20):
+        scene.clock.pass_by(HOUR_MS)
+        scene.flip()
+    assert now(scene) == (_S.HELD, Hold.OBSERVATION, Gate.CLOSED)
+    readable(scene)
+    scene.flip()
+    assert now(scene)[0] is _S.ABORTED, "now it is seen that they hang"
+
+
 def test_a_failure_is_told_though_another_outcome_cannot_be_read():
     scene = opened({"stages": [{"quota": 3}]})
     scene.spend(1)

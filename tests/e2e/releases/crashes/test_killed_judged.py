@@ -54,15 +54,16 @@ def survives(app, flippers):
     return killed
 
 
-@pytest.mark.parametrize("write", ["records.put", "releases.save"])
-def test_a_judged_promotion(app, machine, claimed, survives, history, write):
+@pytest.mark.parametrize(("write", "nth"), [("records.put", 1), ("releases.save", 1), ("releases.save", 3)])
+def test_a_judged_promotion(app, machine, claimed, survives, flippers, history, write, nth):
     current, latest = machine(), machine()
     release = app.given(current=current, latest=latest, plan=PROVED)
     claimed(app, release, Status.SUCCEEDED)
-    promoted = survives(release, write, nth=1)
+    promoted = survives(release, write, nth)
     assert (promoted.state, app.values()) == (_S.PROMOTED, (latest, "NONE", current))
     assert history(app.name, "current") == [current, latest]
     assert (promoted.tally.succeeded, promoted.gathered.prefix.finished, promoted.counted) == (2, 2, {})
+    assert promoted.record in {record.name for record in flippers.world.records.of_release(app.name, promoted.release)}
 
 
 @pytest.mark.parametrize("write", ["records.put", "executions.stop"])

@@ -67,7 +67,7 @@ def test_a_paused_release_gets_nothing_more_and_aborts_all_the_same_when_what_it
     assert (asked.gate, asked.granted - asked.claimed) == (Gate.CLOSED, 4)
     assert call(subject.name, order()).body["routed_to"] == "current", "at once, though four slots are free"
     subject.wake()
-    assert subject.release(release).state is ReleaseState.PAUSED
+    subject.becomes(release, ReleaseState.PAUSED)
 
     aborted = look(release)
     assert (aborted.state, aborted.claimed) == (ReleaseState.ABORTED, 2)

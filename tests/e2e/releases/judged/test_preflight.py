@@ -59,6 +59,6 @@ def test_a_preflight_of_workflows_is_waited_for(subject, machine, seasoned, call
     subject.parameters.write(subject.name, "latest", machine(plays("latest")))
     release = subject.key()
     subject.wake()
-    assert subject.release(release).state is ReleaseState.OPENING
+    subject.becomes(release, ReleaseState.OPENING)
     assert call(subject.name, order()).body["routed_to"] == "current"
     eventually(lambda: subject.wake() and subject.release(release).state is ReleaseState.RUNNING)

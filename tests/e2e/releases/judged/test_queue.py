@@ -21,7 +21,7 @@ def test_a_newer_release_waits_its_turn_and_then_opens_by_itself(subject, machin
     subject.parameters.write(subject.name, "latest", second_value)
     second = subject.key()
     subject.wake()
-    waiting = subject.release(second)
+    waiting = subject.becomes(second, ReleaseState.OPENING)
     assert (waiting.state, waiting.behind, waiting.gate) == (ReleaseState.OPENING, first.release, Gate.CLOSED)
     assert subject.release(first).state is ReleaseState.RUNNING
 

@@ -12,7 +12,7 @@ THREE_IN_TEN = [order(), FAILS, order(), order(), FAILS, order(), FAILS, order()
 
 
 @pytest.fixture
-def out(subject, evidence, eventually):
+def out(subject, evidence):
     """Wait for the end of a release that the judge has thrown out; return its release and the record of the decision."""
 
     def ended(release):
@@ -50,13 +50,12 @@ def test_a_version_that_takes_twice_as_long_is_out_though_it_never_fails(subject
     assert "it is slower than current" in record.reason
 
 
-def test_a_version_that_hangs_is_out_though_nothing_has_ended(subject, machine, ran, call, sfn, out):
+def test_a_version_that_hangs_is_out_though_nothing_has_ended(subject, machine, ran, call, sfn, out, eventually):
     current = machine(plays("current"))
     ran(current, [0.1] * 20)
     release = subject.given(current=current, latest=machine(plays("latest")), plan=JUDGED)
     answer = call(subject.name, order(latest={"seconds": 600}))
-    while subject.wake({"app": subject.name}) and subject.release(release).state is ReleaseState.RUNNING:
-        pass
+    eventually(lambda: subject.wake() and subject.release(release).state is not ReleaseState.RUNNING)
     aborted, record = out(release)
     assert aborted.in_flight == 1
     assert "a workflow hangs" in record.reason

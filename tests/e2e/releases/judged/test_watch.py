@@ -29,7 +29,7 @@ def test_a_watch_that_sees_current_fail_takes_the_promotion_back_and_the_queue_g
             answer = call(subject.name, FAILS)
             assert (answer.body["routed_to"], answer.body["transform_id"].split(":")[6]) == ("current", latest.split(":")[6])
         subject.wake()
-        assert subject.release(second).state is ReleaseState.OPENING, "it waits behind the one that is watched"
+        subject.becomes(second, ReleaseState.OPENING)
         # Executions are counted ten seconds after their start: lists lag behind.
         eventually(lambda: subject.wake() and subject.release(release).state is ReleaseState.ROLLED_BACK, within=30)
 
@@ -39,7 +39,7 @@ def test_a_watch_that_sees_current_fail_takes_the_promotion_back_and_the_queue_g
     assert list(subject.item().quarantine) == [latest]
     [_, record] = evidence.of(back)
     assert (record.judgement, record.case["watch"]["failed"] > 1) == ("FAIL", True)
-    opened = subject.becomes(subject.release(second), ReleaseState.RUNNING)
+    opened = subject.becomes(second, ReleaseState.RUNNING)
     assert (subject.value("latest"), opened.target) == (waiting, waiting)
     assert subject.value("previous") == "NONE"
 

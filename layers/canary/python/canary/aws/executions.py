@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from canary.aws.faults import translated
 from canary.aws.parameters import milliseconds
 from canary.domain.audit import FAILURES, SKEW_MS, Execution, ExecutionStatus
-from canary.domain.baseline import MOST_PAST, Past
+from canary.domain.baseline import MOST_PAST, Past, still_settling
 from canary.domain.release import timestamp
 from canary.domain.target import shorten, state_machine_of
 from canary.errors import Denied, Unavailable
@@ -61,7 +61,9 @@ class StepFunctions:
             if error.code in _NO_LIST:
                 return ()
             raise
-        return tuple(_past(execution) for execution in newest if execution.status.value in _FINISHED)
+        finished = [execution.status.value in _FINISHED for execution in newest]
+        settled = still_settling(finished)
+        return tuple(_past(each) for each, ended in zip(newest[settled:], finished[settled:], strict=True) if ended)
 
     def failures(self, machine: str, since: int) -> Sequence[Execution]:
         """Read the executions that started since then and have failed, timed out or been aborted, newest first.

@@ -7,13 +7,11 @@ import json
 import click
 
 from canary.cli.arguments import app_name
-from canary.cli.plan_source import PLAN, checked_plan, plan_text
+from canary.cli.plan_source import PLAN, checked_plan, plan_name, plan_text
 from canary.cli.show_backtest import backtest_document, backtest_view
 from canary.cli.verb import Session, verb
 from canary.operating.backtesting import backtest as replayed
 from canary.operating.reading import MOST_RELEASES
-
-_NAME_LENGTH = 40
 
 
 @verb("""
@@ -46,5 +44,4 @@ def backtest(session: Session, *, text: str, app: str, most: int) -> None:
     if session.as_json:
         click.echo(json.dumps(backtest_document(found), ensure_ascii=False))
     else:
-        name = text if len(text) <= _NAME_LENGTH and "{" not in text else "this plan"
-        session.out.print(backtest_view(found, name))
+        session.out.print(backtest_view(found, plan_name(text)))

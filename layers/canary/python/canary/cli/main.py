@@ -24,7 +24,7 @@ _VERBS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Operate": {
         "pause": ("asking", "Stop a release from getting requests, until it is resumed."),
         "resume": ("asking", "Let a paused or held release go on."),
-        "promote": ("asking", "Do not wait for the stage's minimum time; proof is needed all the same."),
+        "promote": ("asking", "Approve a stage at its gate, or do not wait for its minimum time; --force for the rest."),
         "abort": ("asking", "Stop a release and quarantine its stack."),
         "rollback": ("asking", "Take the last promotion back."),
         "retry": ("switches", "Lift a stack's quarantine."),

@@ -35,6 +35,11 @@ def checked_plan(text: str) -> Plan:
     return plan
 
 
+def plan_name(text: str) -> str:
+    """What a plan is called in a table: its preset's name, or only that it is the one that was given."""
+    return text if text in PRESETS else "this plan"
+
+
 def _fetched(value: str) -> str:
     if value in PRESETS or value.lstrip().startswith(("{", '"', "[")):
         return value

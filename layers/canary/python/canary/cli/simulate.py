@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from canary.cli.arguments import app_name, milliseconds
-from canary.cli.plan_source import PLAN, checked_plan, plan_text
+from canary.cli.plan_source import PLAN, checked_plan, plan_name, plan_text
 from canary.cli.verb import Session, verb
 from canary.domain.asks import NotPossible
 from canary.operating.likeness import Likeness, likeness
@@ -105,7 +105,7 @@ def simulate(session: Session, *, text: str, compare: bool, plot: Path | None, j
         from canary.simulating.judged import Judged  # noqa: PLC0415 - see above
         from canary.simulating.rivals import RIVALS  # noqa: PLC0415 - see above
         from canary.simulating.study import Study  # noqa: PLC0415 - see above
-    name = text if len(text) <= 40 and "{" not in text else "this plan"
+    name = plan_name(text)
     policies = [Judged(plan, name), *(RIVALS if compare else ())]
     study = Study(world=_world(session, **options), policies=policies, releases=options["releases"], seed=options["seed"])
     found = _run(session, study, jobs or len(os.sched_getaffinity(0)))

@@ -10,6 +10,8 @@ from canary.domain.bets import marks, normal_rate
 
 #: Newest executions that are looked at, at most.
 MOST_PAST: Final = 10_000
+#: One in so many may still run where a history is read.
+_RUNNING: Final = 20
 #: With fewer durations than this nothing is said of durations.
 LEAST_DURATIONS: Final = 20
 
@@ -78,3 +80,17 @@ def baseline_of(past: Sequence[Past], source: str, machine: str | None = None) -
         slowest_ms=durations[-(-999 * count // 1000) - 1],
         mean_ms=round(sum(durations) / count),
     )
+
+
+def still_settling(ended: Sequence[bool]) -> int:
+    """How many of the newest executions say too little yet, since too many beside them still run; ``ended``: newest first.
+
+    Among executions of which most run, those that have ended are the quick ones: failures above all. From the returned place on,
+    one in twenty runs at most, or two in all: a workflow that hangs does not take the history with it.
+    """
+    running, settling = 0, len(ended)
+    for place in range(len(ended) - 1, -1, -1):
+        running += not ended[place]
+        if running <= 2 or _RUNNING * running <= len(ended) - place:
+            settling = place
+    return settling

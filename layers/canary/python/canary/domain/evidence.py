@@ -88,8 +88,13 @@ def _inserted(tail: tuple[Slice, ...], claimed_at: int, failed: bool) -> tuple[S
 
 
 def _merged(tail: tuple[Slice, ...]) -> tuple[Slice, ...]:
-    """Put the two smallest neighbours together. They are credited together then, later rather than sooner."""
-    at = min(range(len(tail) - 1), key=lambda number: tail[number].finished + tail[number + 1].finished)
+    """Put the two smallest neighbours together. They are credited together then, later rather than sooner.
+
+    But not what was claimed in one moment in part with what came later: it would be credited in part.
+    """
+    before = [-1, *(each.until for each in tail)]
+    whole = [number for number in range(len(tail) - 1) if before[number] < tail[number].until]
+    at = min(whole, key=lambda number: tail[number].finished + tail[number + 1].finished)
     first, second = tail[at], tail[at + 1]
     both = Slice(second.until, first.finished + second.finished, first.failed + second.failed)
     return (*tail[:at], both, *tail[at + 2 :])

@@ -143,6 +143,7 @@ def _has_work(name: str, seen: Seen) -> bool:
         return name == flip.latest_key(seen)
     pending = release.in_flight or release.open or release.counted or release.notices or release.asks
     sight = seen.sights.get(name)
-    pending = pending or (sight is not None and sight.controls)
+    samples = sight.controls if sight is not None else release.plan.judged  # not looked at: some may still run
+    pending = pending or samples
     waiting = release.state in {_S.REJECTED, _S.ABORTED} and name == flip.latest_key(seen)
     return not release.ended or bool(pending) or waiting

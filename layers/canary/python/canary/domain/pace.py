@@ -19,6 +19,8 @@ _BUSY: Final = 20
 #: The least that a coin shows, so that evidence keeps coming, and the most: a failure says the more, the rarer latest was.
 _LEAST_SHARE: Final = 1
 _MOST_SHARE: Final = 20
+#: Passes follow one another in seconds: what is claimed faster than this, a second, is out before its evidence is looked at.
+_MOST_A_SECOND: Final = 2
 
 
 def slots(evidence: Evidence, baseline: Baseline) -> int:
@@ -37,4 +39,5 @@ def share_of(stage: Stage, earned: int, baseline: Baseline) -> int:
     if not stage.earned or baseline.mean_ms < _BUSY * baseline.interval_ms or not baseline.interval_ms:
         return stage.weight
     needed = ALONE * earned * baseline.interval_ms // (2 * baseline.mean_ms)
-    return min(stage.weight, max(_LEAST_SHARE, min(_MOST_SHARE, needed)))
+    most = min(_MOST_SHARE, ALONE * _MOST_A_SECOND * baseline.interval_ms // 1000)
+    return min(stage.weight, max(_LEAST_SHARE, min(most, needed)))

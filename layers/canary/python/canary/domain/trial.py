@@ -121,5 +121,6 @@ def _grant(release: Release, case: Case) -> SaveRelease | None:
     if not changes:
         return None
     after = replace(release, **changes)
-    free = after.granted - after.claimed
-    return SaveRelease(release, after, f"{max(0, free)} slots free, {after.share} % of the requests: as the evidence has earned")
+    free = max(0, after.granted - after.claimed)
+    slots = "1 slot" if free == 1 else f"{free} slots"
+    return SaveRelease(release, after, f"{slots} free, {after.share} % of the requests: as the evidence has earned")

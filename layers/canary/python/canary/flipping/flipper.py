@@ -154,7 +154,8 @@ class Flipper:
             follow_probes(world, release)
             followed = follow(world, release)
             counted = world.releases.release(release.app, name) or release
-            sights[name] = look(world, counted, followed)
+            if followed.whole:  # else the next pass sees more
+                sights[name] = look(world, counted, followed)
         except Unavailable as error:
             troubles.append(f"the requests of release {name} cannot be followed: {error}")
 

@@ -36,11 +36,15 @@ _METRICS = {
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What following a release has shown: what runs on latest, control samples that run, and what cannot be read."""
+    """What following a release has shown: what runs on latest, control samples that run, and what cannot be read.
+
+    ``whole`` is False while the index of rows in flight lags behind the counters: then more may be running.
+    """
 
     running: tuple[Running, ...] = ()
     controls: int = 0
     blind: str | None = None
+    whole: bool = True
 
 
 def follow(world: World, release: Release) -> Followed:
@@ -51,17 +55,26 @@ def follow(world: World, release: Release) -> Followed:
     app, name = release.app, release.release
     ids = set(world.audit.in_flight(app, name)) | release.open.keys() | release.counted.keys()
     if not ids:
-        return Followed()
+        return Followed(whole=not release.in_flight)
     rows = dict(world.audit.rows(app, name, ids))
+    whole = _is_whole(release, rows)
     _fence_off(world, release, rows)
     blind = _settle_rows(world, release, rows)
     _stop(world, release, rows.values())
-    uncounted = _count(world, release, rows)
+    uncounted = _count(world, release, rows, whole=whole)
     return Followed(
         running=_running(release, rows, uncounted),
         controls=sum(row.arm is Arm.CURRENT and row.status in IN_FLIGHT for row in rows.values()),
         blind=blind,
+        whole=whole,
     )
+
+
+def _is_whole(release: Release, rows: Mapping[str, Row]) -> bool:
+    """Whether all requests are there that the counters say are on their way."""
+    unseen = sum(request_id not in rows for request_id in release.open)
+    found = sum(row.arm is Arm.LATEST and (row.status in IN_FLIGHT or is_new(row, release)) for row in rows.values())
+    return unseen + found >= release.in_flight
 
 
 def _running(release: Release, rows: Mapping[str, Row], uncounted: Collection[str]) -> tuple[Running, ...]:
@@ -103,11 +116,14 @@ def _settle_rows(world: World, release: Release, rows: dict[str, Row]) -> str | 
     unreadable = None
     for row in in_flight:
         execution = seen.get(wanted.get(row.request_id, ""))
-        if execution is not None and execution.status is ExecutionStatus.UNREADABLE:
-            unreadable = f"the status of {execution.arn} cannot be read: {execution.error}"
         update = settle(row, execution, world.clock())
         if update is not None and world.audit.update(row, update):
             rows[row.request_id] = _updated(row, update)
+        elif execution is not None and execution.status is ExecutionStatus.RUNNING and execution.started_at is not None:
+            rows[row.request_id] = replace(row, started_at=execution.started_at)  # the row's is that of the call
+        elif execution is not None and execution.status is ExecutionStatus.UNREADABLE:
+            unreadable = f"the status of {execution.arn} cannot be read: {execution.error}"
+            rows[row.request_id] = replace(row, started_at=world.clock())  # nobody knows for how long it has been running
     return unreadable
 
 
@@ -132,21 +148,25 @@ def _updated(row: Row, update: RowUpdate) -> Row:
         status=update.status,
         unstarted=update.unstarted,
         transform_id=row.transform_id or update.transform_id,
+        state_machine=row.state_machine or update.state_machine,
+        started_at=update.started_at if update.started_at is not None else row.started_at,
         stopped_at=update.stopped_at,
     )
 
 
-def _count(world: World, release: Release, rows: Mapping[str, Row]) -> frozenset[str]:
+def _count(world: World, release: Release, rows: Mapping[str, Row], *, whole: bool) -> frozenset[str]:
     """Count what has ended and is not counted, and clear what is: the release first, the rows after it.
 
-    Returns the ids that have ended and could not be counted, since somebody else was faster.
+    Evidence settles only while the ``whole`` of what runs is known. Returns the ids that have ended and could not be counted,
+    since somebody else was faster.
     """
     current = release
     tell = release.control is None  # a control sample tells at once where current's workflows run
     news = [row for row in rows.values() if is_new(row, release) or row.request_id in release.open or (tell and _sample(row))]
     for number, batch in enumerate(_batches(news)):
         later = news[(number + 1) * _BATCH :]
-        after = _absorbed(accounted(current, batch), rows, later)
+        after = accounted(current, batch)
+        after = _absorbed(after, rows, later) if whole else after
         if not world.releases.save(current, after):
             return frozenset(row.request_id for row in news[number * _BATCH :] if is_new(row, release))
         for row in batch:

@@ -51,4 +51,4 @@ def baseline(world: World, seen: Seen, releases: Mapping[str, Release], control:
 
 def _past(row: Row) -> Past:
     started = row.started_at if row.started_at is not None else row.claimed_at
-    return Past(row.status in FAILURES, started, row.duration_ms or 0)
+    return Past(row.status in FAILURES, started, row.duration_ms)

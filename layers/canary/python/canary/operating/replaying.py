@@ -231,16 +231,16 @@ class _Replay:
 
 def _needed(case: Case, proof: int) -> int | None:
     """How many successes in a row a release needs at least; None where no number of them would do, or only time is needed."""
-    stages, total, done = case.plan.stages[case.stage :], 0, case.completed
+    stages, done = case.plan.stages[case.stage :], case.completed
+    total = here = max(0, _completions(case.now) - done, 0 if case.succeeded else 1)
     for number, stage in enumerate(stages, start=1):
-        total += max(0, _completions(stage) - done)
-        done = 0
+        total += _completions(stage) if number > 1 else 0
         if number == len(stages) or stage.open_ended:
             total = max(total, proof)
-    total = max(total, 0 if case.succeeded else 1)
     quotas = [stage.quota for stage in stages if stage.quota is not None]
-    enough = len(quotas) < len(stages) or total <= sum(quotas) - case.completed
-    return total if total and enough else None
+    stuck = case.now.quota is not None and here > case.now.quota - done
+    enough = len(quotas) < len(stages) or total <= sum(quotas) - done
+    return total if total and enough and not stuck else None
 
 
 def _completions(stage: Stage) -> int:

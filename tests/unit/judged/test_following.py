@@ -1,0 +1,122 @@
+"""Following: the evidence is of workflows as they really ran, and of all of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from canary.domain.audit import ExecutionStatus
+from canary.domain.release import Verb
+from canary.domain.states import ReleaseState
+from tests.fakes.calls import Killed
+from tests.fakes.scene import APP, USUAL_MS, Scene, arn, machine
+
+_S = ReleaseState
+
+
+def opened(plan: dict[str, object] | None = None, *, lambdas: bool = False) -> Scene:
+    scene = Scene(plan=plan or {"stages": ["earned"]}, current=machine("v1"))
+    scene.ran_before(500, 2)
+    scene.write_latest(arn("v2") if lambdas else machine("v2"))
+    scene.flip()
+    return scene
+
+
+def slow_calls(scene: Scene, milliseconds: int) -> None:
+    """The Lambda takes its time before it starts the workflow."""
+
+    def wait(_: int, name: str, when: str) -> None:
+        if name == "stack.call" and when == "before":
+            scene.clock.now += milliseconds
+
+    scene.calls.on_call = wait
+
+
+def test_a_workflow_takes_as_long_as_it_runs_and_not_as_the_call_that_started_it():
+    scene = opened(lambdas=True)
+    while scene.only_release().state is _S.RUNNING and scene.only_release().claimed < 60:
+        slow_calls(scene, 8_000)
+        scene.spend()
+        scene.calls.let_live()
+        for name in [row.request_id for row in scene.rows() if not row.counted]:
+            started = next(e.started_at or 0 for a, e in scene.stacks.executions.items() if a.endswith(name))
+            scene.stacks.end(name, ExecutionStatus.SUCCEEDED, at=started + 66_000)  # the quickest quarter of current's
+        scene.flip()
+    assert scene.only_release().gathered.bins[0] == scene.only_release().tally.known > 0
+
+
+def test_how_long_one_is_running_is_told_by_its_own_start_too():
+    scene = opened({"stages": ["earned"], "hung_after": 1}, lambdas=True)
+    slow_calls(scene, 20_000)
+    scene.spend(1)
+    scene.calls.let_live()
+    slowest = scene.only_release().baseline.slowest_ms
+    (execution,) = [e for a, e in scene.stacks.executions.items() if "transformer-v2:" in a]
+    scene.clock.now = (execution.started_at or 0) + slowest - USUAL_MS - 1_000
+    scene.flip()
+    assert scene.only_release().state is _S.RUNNING
+    scene.flip()
+    assert (scene.only_release().state, "hangs" in (scene.only_release().reason or "")) == (_S.ABORTED, True)
+
+
+def test_one_that_is_found_by_its_name_counts_with_its_duration():
+    scene = opened()
+
+    def die(_: int, name: str, when: str) -> None:
+        if name == "ddb.update_row":
+            raise Killed("the router dies")
+
+    scene.calls.on_call = die
+    with pytest.raises(Killed):
+        scene.send()
+    scene.calls.let_live()
+    (row,) = scene.rows()
+    scene.stacks.end(row.request_id, ExecutionStatus.SUCCEEDED, at=scene.clock.now + 500_000)
+    scene.flip()
+    assert scene.only_release().gathered.bins == (0, 0, 0, 0, 1)
+    assert scene.only_release().state_machine == machine("v2")
+
+
+class TestAnIndexThatLagsBehind:
+    """Rows in flight are found by an index that may not have the newest of them yet: then nothing is decided."""
+
+    def lagging(self, monkeypatch: pytest.MonkeyPatch, plan: dict[str, object] | None = None) -> tuple[Scene, str]:
+        scene = opened(plan or {"stages": ["earned"], "max_failure_rate": 0.5})
+        scene.spend(1)
+        scene.flip()
+        (oldest,) = [row.request_id for row in scene.rows()]
+        everything = scene.audit.in_flight
+        monkeypatch.setattr(scene.audit, "in_flight", lambda *where: tuple(i for i in everything(*where) if i != oldest))
+        return scene, oldest
+
+    def test_the_oldest_that_runs_is_not_taken_for_settled(self, monkeypatch):
+        scene, oldest = self.lagging(monkeypatch)
+        for _ in range(8):
+            scene.spend()
+            for row in [row for row in scene.rows() if not row.counted and row.request_id != oldest]:
+                scene.stacks.end(row.request_id, ExecutionStatus.SUCCEEDED)
+            scene.flip()
+        release = scene.only_release()
+        assert (release.state, release.gathered.prefix.finished, scene.parameter("current")) == (_S.RUNNING, 0, machine("v1"))
+        assert release.tally.succeeded > 0
+        monkeypatch.undo()
+        scene.flip()
+        assert scene.only_release().gathered.prefix.finished == 0
+        scene.end_workflows()
+        scene.flip()
+        assert scene.only_release().gathered.prefix.finished == scene.only_release().tally.known
+
+    def test_a_plan_that_counts_knows_by_its_counters(self, monkeypatch):
+        scene, _ = self.lagging(monkeypatch, {"stages": [{"quota": 2}]})
+        scene.spend(1)
+        scene.stacks.end(scene.rows()[-1].request_id, ExecutionStatus.FAILED)
+        scene.flip()
+        assert scene.only_release().state is _S.ABORTED
+
+    def test_an_operator_can_abort_it_all_the_same(self, monkeypatch):
+        scene, _ = self.lagging(monkeypatch)
+        scene.ask(Verb.ABORT)
+        scene.flip()
+        assert (scene.only_release().state, scene.releases.items[APP].followed) == (
+            _S.ABORTED,
+            (scene.only_release().release,),
+        )
