@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench.judge.cells import measure
-from bench.judge.measures import FULL, QUICK, cells
-from bench.judge.tables import markdown
+from bench.judge.measures import FULL, MEASURES, QUICK, cells
+from bench.judge.tables import sections
 
 _PAGE = Path(__file__).parents[2] / "docs" / "judgement.md"
+_SECTION = re.compile(r"<!-- ([^>]+) -->\n(.*?)(?=<!-- |\Z)", flags=re.DOTALL)
 _BEGIN, _END = "<!-- judge: begin -->\n", "<!-- judge: end -->"
 
 
@@ -19,7 +22,7 @@ def run(arguments: list[str]) -> int:
     """Measure everything, print the tables, and write them into the page."""
     parser = argparse.ArgumentParser(prog="python -m bench judge", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer releases: minutes instead of an hour")
-    parser.add_argument("--only", metavar="MEASURE", help="only the measures whose name contains this; the page stays as it is")
+    parser.add_argument("--only", metavar="MEASURE", help="only the measures whose name contains this")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processors to use (default: all)")
     parser.add_argument("--dry", action="store_true", help="print only, and leave the page as it is")
     options = parser.parse_args(arguments)
@@ -29,18 +32,19 @@ def run(arguments: list[str]) -> int:
         parser.error(f"there is no measure {options.only!r}")
     found = measure(wanted, options.jobs, lambda done, of: print(f"\r{done} of {of} pieces", end="", file=sys.stderr, flush=True))
     print(file=sys.stderr)
-    text = markdown(found, effort)
-    print(text)
-    if not options.dry and not options.only:
-        write(text)
+    tables = sections(found, effort)
+    print("\n\n".join(tables.values()))
+    if not options.dry:
+        _PAGE.write_text(renewed(_PAGE.read_text(), tables))
     return 0
 
 
-def write(text: str) -> None:
-    """Put the tables between the page's markers."""
-    page = _PAGE.read_text()
+def renewed(page: str, tables: Mapping[str, str]) -> str:
+    """The page with these tables between its markers; those that were not measured stay as they are."""
     before, _, rest = page.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
+    there, end, after = rest.partition(_END)
     if not end:
-        raise SystemExit(f"{_PAGE} has lost its markers {_BEGIN.strip()} and {_END}")
-    _PAGE.write_text(f"{before}{_BEGIN}{text}\n{end}{after}")
+        raise SystemExit(f"docs/judgement.md has lost its markers {_BEGIN.strip()} and {_END}")
+    known = dict(_SECTION.findall(there)) | {measure: f"{text}\n\n" for measure, text in tables.items()}
+    ordered = "".join(f"<!-- {measure} -->\n{known[measure]}" for measure in MEASURES if measure in known)
+    return f"{before}{_BEGIN}{ordered}{end}{after}"

@@ -29,6 +29,8 @@ WALD = "exposed beside Wald"
 BROKEN = "exposed to a broken version"
 PROMOTED = "bad version promoted"
 SAMPLES = "samples and hours to promotion"
+#: In the order of the page.
+MEASURES = (WRONG, OUTAGE, WALD, BROKEN, PROMOTED, SAMPLES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +52,8 @@ QUICK = Effort(
     histories=(20, 10_000),
     medians=(20 * SECOND,),
     grid=20,
-    wald=30,
-    others=100,
+    wald=40,
+    others=300,
 )
 FULL = Effort(
     name="full",
@@ -65,13 +67,10 @@ FULL = Effort(
 
 
 def cells(effort: Effort) -> Iterator[Cell]:
-    """All that is measured."""
-    yield from _wrong(effort)
-    yield from _outages(effort)
-    yield from _wald(effort)
-    yield from _broken(effort)
-    yield from _promoted(effort)
-    yield from _samples(effort)
+    """All that is measured, each with luck of its own."""
+    measures = (_wrong, _outages, _wald, _broken, _promoted, _samples)
+    for number, cell in enumerate(cell for measure in measures for cell in measure(effort)):
+        yield replace(cell, seed=number)
 
 
 def _wrong(effort: Effort) -> Iterator[Cell]:
@@ -104,7 +103,7 @@ def _outages(effort: Effort) -> Iterator[Cell]:
     outage = {SLOW_TRAFFIC: Outage(2 * HOUR, HOUR, 0.8), FAST_TRAFFIC: Outage(60 * SECOND, 60 * SECOND, 0.8)}
     for traffic, (hourly, median) in TRAFFIC.items():
         world = World(hourly=hourly, durations=Lognormal(median), outages=(outage[traffic],))
-        yield Cell(measure=OUTAGE, row=traffic, world=world, plan=CAREFUL, version=GOOD, releases=effort.others)
+        yield Cell(measure=OUTAGE, row=traffic, world=world, plan=CAREFUL, version=GOOD, releases=effort.others // 4)
 
 
 def _wald(effort: Effort) -> Iterator[Cell]:

@@ -19,8 +19,8 @@ _BY_CHANCE = 3.3
 _ONE_BY_ONE = 2000
 
 
-def markdown(found: Found, effort: Effort) -> str:
-    """Write all tables."""
+def sections(found: Found, effort: Effort) -> dict[str, str]:
+    """Write the tables, by what they measure."""
     tables = {
         measures.WRONG: _wrong,
         measures.OUTAGE: _outage,
@@ -29,12 +29,12 @@ def markdown(found: Found, effort: Effort) -> str:
         measures.PROMOTED: _promoted,
         measures.SAMPLES: _samples,
     }
-    parts = [f"Effort: {effort.name}. ± is one standard error. Plan: `careful`; where it says so, without its watch."]
-    for measure, table in tables.items():
-        rows = [(cell, result) for cell, result in found.items() if cell.measure == measure]
-        if rows:
-            parts.append("\n".join(table(rows)))
-    return "\n\n".join(parts)
+    rows = {measure: [(cell, result) for cell, result in found.items() if cell.measure == measure] for measure in tables}
+    return {
+        measure: "\n".join([*table(rows[measure]), "", f"(`{effort.name}`; ± is one standard error)"])
+        for measure, table in tables.items()
+        if rows[measure]
+    }
 
 
 Rows = Sequence[tuple[Cell, Measured]]
@@ -43,7 +43,7 @@ Rows = Sequence[tuple[Cell, Measured]]
 def _wrong(rows: Rows) -> Iterator[str]:
     rates = _listed({f"{100 * cell.world.normal:g} %" for cell, _ in rows})
     histories = _listed({str(cell.world.history) for cell, _ in rows})
-    yield "**A good version thrown out over the whole release, the watch included** (at most 1 %)."
+    yield "**A good version thrown out** over the whole release by `careful`, its watch included (at most 1 %)."
     yield f"Normal failure rates: {rates}. Histories: {histories}."
     yield ""
     yield "| where | releases | thrown out | by failures | by durations | hanging | worst cell | cells above 1 % |"
@@ -67,25 +67,27 @@ def _wrong(rows: Rows) -> Iterator[str]:
 def _outage(rows: Rows) -> Iterator[str]:
     yield "**A good version thrown out, where 80 % fail on both stacks for a while** (at most 1 %):"
     yield ""
-    yield "| traffic | outage | thrown out | executions |"
-    yield "| --- | --- | --- | --- |"
+    yield "| traffic | outage | releases | thrown out | executions |"
+    yield "| --- | --- | --- | --- | --- |"
     for cell, result in rows:
         [outage] = cell.world.outages
-        yield f"| {cell.row} | {outage.lasts / 60_000:g} min | {_chance(result.out)} | {result.exposed.mean:,.0f} |"
+        minutes, exposed = outage.lasts / 60_000, result.exposed.mean
+        yield f"| {cell.row} | {minutes:g} min | {result.releases:,} | {_chance(result.out)} | {exposed:,.0f} |"
 
 
 def _wald(rows: Rows) -> Iterator[str]:
-    yield "**Executions exposed beside Wald's bound**, 100 requests/s, 0.5 % fail normally, a history of 10,000; the plan excludes"
-    yield "the version's own rate. At most 1.5 × for 2 ×, and 1.75 × for 5 ×:"
+    yield "**Executions exposed beside Wald's bound**, 100 requests/s, 0.5 % fail normally, a history of 10,000; the plan"
+    yield "excludes the version's own rate. At most 1.5 × for 2 ×, and 1.75 × for 5 ×:"
     yield ""
-    yield "| version | half take longer than | executions | Wald's bound | ratio | promoted |"
-    yield "| --- | --- | --- | --- | --- | --- |"
+    yield "| version | half take longer than | releases | executions | Wald's bound | ratio | promoted |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
     for cell, result in rows:
         bound = to_throw_out(cell.world.normal, cell.version.failing(cell.world.normal))
         exposed = result.exposed
         ratio = f"{exposed.mean / bound:.2f} ± {exposed.error / bound:.2f}"
         yield (
-            f"| {cell.version.name} | {cell.row} | {exposed.mean:,.0f} ± {exposed.error:,.0f} | {bound:,.0f} | {ratio} "
+            f"| {cell.version.name} | {cell.row} | {result.releases:,} "
+            f"| {exposed.mean:,.0f} ± {exposed.error:,.0f} | {bound:,.0f} | {ratio} "
             f"| {_chance(result.shipped)} |"
         )
 
@@ -93,33 +95,35 @@ def _wald(rows: Rows) -> Iterator[str]:
 def _broken(rows: Rows) -> Iterator[str]:
     yield "**Executions exposed to a broken version**, 6 requests/h, a history of 500. At most 9 where half fail, 3.5 where all:"
     yield ""
-    yield "| version | half take longer than | executions: mean | median | 95 % | promoted |"
-    yield "| --- | --- | --- | --- | --- | --- |"
+    yield "| version | half take longer than | releases | executions: mean | median | 95 % | promoted |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
     for cell, result in rows:
         each = result.exposed
         yield (
-            f"| {cell.version.name} | {cell.row} | {each.mean:.2f} ± {each.error:.2f} | {each.median:g} | {each.p95:g} "
+            f"| {cell.version.name} | {cell.row} | {result.releases:,} "
+            f"| {each.mean:.2f} ± {each.error:.2f} | {each.median:g} | {each.p95:g} "
             f"| {_chance(result.shipped)} |"
         )
 
 
 def _promoted(rows: Rows) -> Iterator[str]:
-    yield "**A bad version promoted**, before any watch. At most 5 % at the rate that is excluded, never without evidence:"
+    yield "**A bad version promoted** by `careful`, before its watch. At most 5 % at the excluded rate, never without evidence:"
     yield ""
-    yield "| version | traffic | fails normally | promoted | executions |"
-    yield "| --- | --- | --- | --- | --- |"
+    yield "| version | traffic | fails normally | releases | promoted | executions |"
+    yield "| --- | --- | --- | --- | --- | --- |"
     for cell, result in rows:
         rate = f"{100 * cell.version.failing(0):g} %" if cell.version.hanging < 1 else ""
         name = f"{cell.version.name} {rate}".strip()
-        yield f"| {name} | {cell.row} | {100 * cell.world.normal:g} % | {_chance(result.shipped)} | {result.exposed.mean:,.1f} |"
+        normal, exposed = f"{100 * cell.world.normal:g} %", result.exposed.mean
+        yield f"| {name} | {cell.row} | {normal} | {result.releases:,} | {_chance(result.shipped)} | {exposed:,.1f} |"
 
 
 def _samples(rows: Rows) -> Iterator[str]:
-    yield "**Samples and hours to the promotion of a good version**, 6 requests/h, half take longer than 40 min. One by one at most"
-    yield "1.05 × Wald's bound; at most 8, 11 and 7 hours (median):"
+    yield "**Samples and hours to the promotion of a good version**, 6 requests/h, half take longer than 40 min. One by one at"
+    yield "most 1.05 × Wald's bound; at most 8, 11 and 7 hours (median):"
     yield ""
-    yield "| fails normally | excluded | Wald's bound | one by one | ratio | judged, with delays | hours: median | 95 % |"
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    yield "| fails normally | excluded | Wald's bound | one by one | ratio | releases | judged, delayed | hours: median | 95 % |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     for cell, result in rows:
         p = cell.world.normal
         q = excluded(cell.plan, p)
@@ -128,7 +132,8 @@ def _samples(rows: Rows) -> Iterator[str]:
         alone = spread([samples(cell.plan, trace, cell.version) for trace in traces])
         yield (
             f"| {100 * p:g} % | {100 * q:g} % | {bound:.1f} | {alone.mean:.1f} ± {alone.error:.1f} "
-            f"| {alone.mean / bound:.2f} ± {alone.error / bound:.2f} | {judged.mean:.1f} ± {judged.error:.1f} "
+            f"| {alone.mean / bound:.2f} ± {alone.error / bound:.2f} "
+            f"| {result.releases:,} | {judged.mean:.1f} ± {judged.error:.1f} "
             f"| {result.hours.median:.1f} | {result.hours.p95:.1f} |"
         )
 

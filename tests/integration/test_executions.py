@@ -201,14 +201,15 @@ class TestFailures:
         assert {service.asked(n)["maxResults"] for n in range(3)} == {1000}
 
     def test_no_page_is_turned_once_one_ends_before_since(self, scripted):
-        early = NOW - SKEW_MS - 1
-        service = scripted("stepfunctions", *pages([ran(2, NOW), ran(1, early)], more=True))
+        """Whether the list is sorted by start or by end: what had ended before had started before."""
+        early = ran(1, NOW - SKEW_MS - 60_001)
+        service = scripted("stepfunctions", *pages([ran(2, NOW), early], more=True))
         assert self.failures(service) == [execution(2)]
         assert len(service.requests) == 3
 
     def test_a_page_that_ends_just_before_since_is_not_trusted_to_be_the_last(self, scripted):
         """Clocks differ, and so the order of what starts at about the same time."""
-        answers = pages([ran(2, NOW), ran(1, NOW - SKEW_MS)], [ran(3, NOW)])
+        answers = pages([ran(2, NOW), ran(1, NOW - SKEW_MS - 60_000)], [ran(3, NOW)])
         service = scripted("stepfunctions", *answers, Wire({"executions": []}))
         assert set(self.failures(service)) == {execution(2), execution(3)}
         assert service.asked(1)["nextToken"] == "0"
@@ -241,7 +242,7 @@ class TestFailures:
 class TestStarted:
     def test_pages_are_turned_until_one_ends_before_since(self, scripted):
         answers = pages(
-            [ran(5, NOW + 9, "RUNNING"), ran(4, NOW + 2, "RUNNING")], [ran(3, NOW), ran(2, NOW - SKEW_MS - 1)], more=True
+            [ran(5, NOW + 9, "RUNNING"), ran(4, NOW + 2, "RUNNING")], [ran(3, NOW), ran(2, NOW - SKEW_MS - 1, "RUNNING")], more=True
         )
         service = scripted("stepfunctions", *answers)
         found = StepFunctions(service.client).started(machine(), NOW, NOW + 9)
@@ -263,7 +264,7 @@ class TestSucceeded:
         assert len(service.requests) == 2
 
     def test_those_from_before_are_left_out_and_end_it(self, scripted):
-        found = [ran(2, NOW, "SUCCEEDED"), ran(1, NOW - SKEW_MS - 1, "SUCCEEDED")]
+        found = [ran(2, NOW, "SUCCEEDED"), ran(1, NOW - SKEW_MS - 60_001, "SUCCEEDED")]
         service = scripted("stepfunctions", *pages(found, more=True))
         assert [each.arn for each in StepFunctions(service.client).succeeded(machine(), NOW, 9)] == [execution(2)]
         assert len(service.requests) == 1

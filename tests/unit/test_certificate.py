@@ -6,7 +6,7 @@ from math import comb, exp
 
 import pytest
 
-from bench.judge.certificate import HISTORIES, RATES, SHARES, blamed, thrown_out
+from bench.judge.certificate import COINS, HISTORIES, RATES, SHARES, _binomial, blamed, thrown_out
 from bench.judge.durations import thrown_out_as_slow
 from canary.domain.bets import closed_history_bet, fails_at, slow_at
 
@@ -32,6 +32,13 @@ def test_the_certificate_agrees_with_following_every_case_one_by_one(rate, histo
             }
         thrown += chance - sum(alive.values())
     assert thrown_out(rate, history, within) == pytest.approx(thrown, abs=1e-8)
+
+
+def test_many_executions_at_once_fail_as_often_as_one_by_one():
+    chances, first = _binomial(0.2, 512)
+    assert first > 0
+    for failed, chance in enumerate(chances, first):
+        assert chance == pytest.approx(comb(512, failed) * 0.2**failed * 0.8 ** (512 - failed), rel=1e-6, abs=1e-11)
 
 
 @pytest.mark.slow
@@ -60,7 +67,7 @@ def test_a_lucky_history_condemns_nobody_in_the_long_run(rate):
 
 @pytest.mark.parametrize("share", SHARES)
 def test_a_coin_blames_a_version_no_worse_than_current_with_the_promised_chance_at_most(share):
-    chance = blamed(share, 3_000)
+    chance = blamed(share, COINS)
     assert exp(-fails_at(0.01)) / 3 < chance <= exp(-fails_at(0.01))
 
 

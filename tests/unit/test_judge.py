@@ -316,7 +316,7 @@ def test_while_it_waits_it_says_for_what():
 
 def test_what_is_not_proved_yet_says_how_far_it_is():
     assert judge(weighed(10, free=8)).reason == (
-        "10 finished, 8 slots free; it fails at most 26.3 % of the time, at 95 %, and 10 % must be excluded; "
+        "10 finished, 8 slots free, it fails at most 26.3 % of the time, at 95 %, and 10 % must be excluded; "
         "about 20 more in a row would do"
     )
     assert judge(weighed(0, completed=0, succeeded=0, in_flight=2)).reason == (

@@ -51,7 +51,7 @@ def test_a_clean_release_earns_two_slots_then_more_and_more_and_is_promoted_afte
     assert earned[:-1] == [2, 2, 3, 5, 8, 13]
     assert clean == 33
     release = scene.only_release()
-    assert (release.state, scene.parameter("current")) == (ReleaseState.PROMOTED, machine("v2"))
+    assert (release.state, scene.parameter("current"), release.gate) == (ReleaseState.PROMOTED, machine("v2"), Gate.CLOSED)
     assert "33 of 33 requests succeeded; it fails at most 9.1" in (release.verdict or "")
 
 

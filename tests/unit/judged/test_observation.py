@@ -149,6 +149,18 @@ def test_at_the_deadline_what_could_not_be_looked_at_is_aborted_or_held_as_the_p
         assert scene.parameter("current") == machine("v1")
 
 
+def test_at_the_deadline_what_cannot_be_read_waits_for_a_person_where_the_plan_says_hold():
+    scene = opened({**EARNED, "no_data": "hold", "deadline": "2h"})
+    scene.spend()
+    unreadable(scene)
+    scene.flip()
+    assert now(scene)[1] is Hold.OBSERVATION
+    scene.clock.pass_by(3 * HOUR_MS)
+    scene.flip()
+    assert now(scene) == (_S.HELD, Hold.DEADLINE, Gate.CLOSED)
+    assert "not decided within its deadline" in (scene.only_release().reason or "")
+
+
 class TestLost:
     def lose_one(self) -> Scene:
         scene = opened()
@@ -204,14 +216,19 @@ def test_slots_that_come_back_too_often_hold_the_release():
     assert now(scene) == (_S.RUNNING, None, Gate.OPEN)
 
 
-def test_a_current_that_cannot_be_called_holds_the_release_until_it_can():
-    scene = opened()
+@pytest.mark.parametrize("proved", [False, True])
+def test_a_current_that_cannot_be_called_holds_the_release_until_it_can(proved):
+    scene = opened(COUNTED)
+    if proved:
+        scene.spend()
+        scene.end_workflows()
     scene.parameters.put(APP, "current", "oops")
     scene.flip()
     assert now(scene) == (_S.HELD, Hold.CURRENT, Gate.CLOSED)
     scene.parameters.put(APP, "current", machine("v1"))
     scene.flip()
-    assert now(scene) == (_S.RUNNING, None, Gate.OPEN)
+    assert now(scene)[0] is (_S.PROMOTED if proved else _S.RUNNING)
+    assert scene.parameter("previous") == (machine("v1") if proved else None)
 
 
 class TestAlarms:

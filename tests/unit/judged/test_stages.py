@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from canary.domain.alarm import AlarmState
 from canary.domain.asks import NotPossible
 from canary.domain.audit import ExecutionStatus
 from canary.domain.release import Verb
@@ -92,7 +93,7 @@ class TestBaking:
         assert scene.only_release().stage == 1
 
     def test_lost_ones_are_asked_for_once_more_and_not_counted_twice(self):
-        scene = opened({"quota": 3}, "earned")
+        scene = opened({"quota": 3}, {"quota": 2}, "earned")
         scene.spend()
         names = [row.request_id for row in scene.rows()]
         for name in names[:2]:
@@ -106,6 +107,8 @@ class TestBaking:
         scene.end_workflows()
         scene.flip()
         assert scene.only_release().stage == 1
+        run(scene, 2)
+        assert scene.only_release().stage == 2
 
 
 class TestAManualGate:
@@ -140,6 +143,7 @@ class TestAManualGate:
 
     def test_nobody_answers_and_the_default_aborts(self):
         scene = opened({"quota": 1, "gate": {"type": "manual", "timeout": "2h"}})
+        later(scene, 5 * HOUR_MS)  # the time at the gate counts from there
         run(scene, 1)
         later(scene, HOUR_MS)
         assert scene.only_release().state is _S.HELD
@@ -166,6 +170,27 @@ class TestAManualGate:
         scene.operator().start(APP)
         scene.flip()
         assert scene.only_release().state is _S.PROMOTED
+
+    def test_an_approval_during_an_emergency_stop_opens_no_gate(self):
+        scene = opened(*self.GATED)
+        run(scene, 1)
+        scene.operator().stop(APP, "fire")
+        scene.ask(Verb.PROMOTE)
+        scene.flip()
+        release = scene.only_release()
+        assert (release.state, release.stage, release.gate) == (_S.RUNNING, 1, Gate.CLOSED)
+
+    def test_a_paused_stage_that_has_passed_stays_paused_and_asks_nobody(self):
+        scene = opened(*self.GATED)
+        scene.spend(1)
+        scene.ask(Verb.PAUSE)
+        scene.end_workflows()
+        for _ in range(2):
+            scene.flip()
+        assert (scene.only_release().state, scene.only_release().hold) == (_S.PAUSED, None)
+        scene.ask(Verb.RESUME)
+        scene.flip()
+        assert scene.only_release().hold is Hold.APPROVAL
 
     def test_a_failure_aborts_it_while_it_waits(self):
         scene = opened({"weight": 100, "min_completed": 2, "gate": "manual"}, "earned")
@@ -222,6 +247,15 @@ class TestTheDeadline:
         run(scene, 1)
         scene.spend(1)
         del scene.stacks.executions[scene.rows()[-1].transform_id or ""]
+        later(scene, 3 * HOUR_MS)
+        assert scene.only_release().state is _S.ABORTED
+
+    def test_no_data_promote_does_not_promote_while_an_alarm_has_no_data(self):
+        scene = opened({"quota": "earned", "alarms": ["errors"]}, no_data="promote", deadline="3h")
+        scene.alarms.alarms["errors"] = AlarmState.OK
+        scene.flip()
+        run(scene, 2)
+        scene.alarms.alarms["errors"] = AlarmState.INSUFFICIENT_DATA
         later(scene, 3 * HOUR_MS)
         assert scene.only_release().state is _S.ABORTED
 

@@ -81,6 +81,17 @@ class TestItsEnd:
             scene.flip()
         assert scene.only_release().state is _S.WATCHING
 
+    def test_executions_before_the_promotion_do_not_count(self):
+        """The same stack may have been tried before: those requests were the router's, and not the watch's."""
+        scene = promoted("2h")
+        before = scene.only_release().watched.since - 1
+        for status in (ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED):
+            name = f"{status.value[0] * 26}-r00000000-00000000"
+            scene.stacks.ran(machine("v2"), name, started_at=before, duration_ms=5, status=status)
+        scene.flip()
+        scene.flip()
+        assert (scene.only_release().state, scene.only_release().watched.started) == (_S.WATCHING, 0)
+
     def test_executions_that_are_nobodys_business_do_not_count(self):
         scene = promoted({"completed": 2})
         for number in range(4):

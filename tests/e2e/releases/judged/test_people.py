@@ -62,7 +62,7 @@ def test_a_paused_release_gets_nothing_more_and_aborts_all_the_same_when_what_it
 ):
     release = subject.given(current=seasoned, latest=machine(plays("latest")), plan=JUDGED)
     for _ in range(2):
-        assert call(subject.name, order(latest={"seconds": 1, "fails": True})).body["routed_to"] == "latest"
+        assert call(subject.name, order(latest={"seconds": 2, "fails": True})).body["routed_to"] == "latest"
     asked = subject.operator.ask(subject.name, Verb.PAUSE, "an incident upstream")
     assert (asked.gate, asked.granted - asked.claimed) == (Gate.CLOSED, 4)
     assert call(subject.name, order()).body["routed_to"] == "current", "at once, though four slots are free"

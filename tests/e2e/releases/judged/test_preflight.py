@@ -55,7 +55,7 @@ def test_a_preflight_that_succeeds_opens_the_gate_and_its_payloads_were_marked_a
 
 
 def test_a_preflight_of_workflows_is_waited_for(subject, machine, seasoned, call, eventually):
-    subject.given(current=seasoned, plan=with_preflight(order(seconds=1)))
+    subject.given(current=seasoned, plan=with_preflight(order(seconds=2)))
     subject.parameters.write(subject.name, "latest", machine(plays("latest")))
     release = subject.key()
     subject.wake()

@@ -55,17 +55,18 @@ def test_a_newer_release_is_refused_and_the_first_goes_on(subject, machine, seas
     assert subject.item().followed == ()
 
 
-def test_a_judged_release_that_is_overtaken_has_its_requests_followed_to_their_end(
-    subject, machine, seasoned, call, look, evidence
-):
+def test_a_judged_release_that_is_overtaken_has_its_requests_followed_to_their_end(subject, machine, seasoned, call, look, sfn):
     first = subject.given(current=seasoned, latest=machine(plays("latest")), plan={"preset": "careful"})
-    for seconds in (0.5, 1.5):
-        assert call(subject.name, order(latest={"seconds": seconds})).body["routed_to"] == "latest"
+    answers = [call(subject.name, order(latest={"seconds": 600})) for _ in range(2)]
+    assert [answer.body["routed_to"] for answer in answers] == ["latest"] * 2
     second = subject.tag(machine(plays("latest")))
     overtaken = subject.release(first)
     assert (overtaken.state, overtaken.gate, overtaken.in_flight) == (ReleaseState.SUPERSEDED, Gate.CLOSED, 2)
+    for answer in answers:
+        sfn.stop_execution(executionArn=answer.body["transform_id"])
     followed = look(first)
-    assert (followed.state, followed.tally.succeeded) == (ReleaseState.SUPERSEDED, 2)
+    assert (followed.state, followed.tally.aborted) == (ReleaseState.SUPERSEDED, 2)
+    assert subject.item().quarantine == {}, "it was overtaken before that"
     assert (followed.open, followed.counted) == ({}, {})
     assert subject.release(second).tally.known == 0
     assert first.release not in subject.item().followed

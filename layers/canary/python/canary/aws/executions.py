@@ -139,9 +139,9 @@ class StepFunctions:
         return chain.from_iterable(self._pages(machine, since, status))
 
     def _pages(self, machine: str, since: int | None = None, status: str | None = None) -> Iterator[Sequence[Execution]]:
-        """Turn the pages of a state machine's executions, newest start first, until one ends before ``since``.
+        """Turn the pages of a state machine's executions, the newest first, until one had ended before ``since``.
 
-        The order is Step Functions' own: near ``since`` it is trusted only as far as clocks are.
+        The order is Step Functions' own, by start or by end: what ended before ``since`` also started before it.
         """
         asked: dict[str, Any] = {"stateMachineArn": _unqualified(machine), "PaginationConfig": {"PageSize": _PAGE}}
         if status is not None:
@@ -150,8 +150,12 @@ class StepFunctions:
             for page in self._client.get_paginator("list_executions").paginate(**asked):
                 executions = [_execution(found, None) for found in page["executions"]]
                 yield executions
-                if since is not None and executions and _start(executions[-1]) < since - SKEW_MS:
+                if since is not None and executions and _end(executions[-1]) < since - SKEW_MS:
                     return
+
+
+def _end(execution: Execution) -> int:
+    return execution.stopped_at if execution.stopped_at is not None else _start(execution)
 
 
 def _unqualified(machine: str) -> str:

@@ -59,7 +59,7 @@ canary release transformer --arn ARN --tag v1.5.0 --commit 8c1f2ab --wait --time
 """)
 @app_argument
 @pointer_options
-@click.option("--wait", is_flag=True, help="Wait for the end of the release, and tell it by the exit code.")
+@click.option("--wait", is_flag=True, help="Wait for the end of the release, its watch included, and tell it by the exit code.")
 @click.option(
     "--timeout",
     "timeout_ms",

@@ -134,7 +134,8 @@ def _waits(case: Case, numbers: Numbers | None) -> list[str]:
     elif case.completed < stage.min_completed:
         waits.append(f"{case.completed} of {stage.min_completed} finished in this stage")
     if numbers is not None and (case.last or stage.open_ended) and not numbers.proved:
-        waits.append(_unproved(case, numbers))
+        waits += [] if waits or case.succeeded == 0 else [_progress(case)]
+        waits.append(_unproved(numbers))
     if case.bake and not short and case.completed < stage.bake.completed:
         waits.append(f"{case.completed} of {stage.bake.completed} finished while it bakes")
     if case.bake and not waits and case.at < (baked := case.stage_since + stage.bake.ms):
@@ -189,9 +190,6 @@ def _progress(case: Case) -> str:
     return ", ".join(words)
 
 
-def _unproved(case: Case, numbers: Numbers) -> str:
+def _unproved(numbers: Numbers) -> str:
     ahead = f"; about {numbers.clean_runs} more in a row would do" if numbers.clean_runs else ""
-    known = (
-        f"it fails at most {percent(numbers.at_most)} of the time, at 95 %, and {percent(numbers.bad)} must be excluded{ahead}"
-    )
-    return known if case.succeeded == 0 else f"{_progress(case)}; {known}"
+    return f"it fails at most {percent(numbers.at_most)} of the time, at 95 %, and {percent(numbers.bad)} must be excluded{ahead}"

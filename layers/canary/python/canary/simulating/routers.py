@@ -86,23 +86,27 @@ class Routers:
 
     def _draw(self, now: float) -> None:
         """Draw current's failures among the requests since it was last asked."""
-        world, normal = self._world, GOOD.failing(self._world.normal)
         if any(0 < share < ALONE for share in self._shares):
-            worst = max([normal, *(outage.rate for outage in world.outages)])
-            rate = world.per_ms * worst
-            while (at := self._failures_from + self._until_failure / rate) < now:
-                self._failures_from = at
-                self._failed += 1
-                self._until_failure = self._waits[self._failed]
-                share = self._believed(at)
-                if not 0 < share < ALONE or self._chance() < share / ALONE:
-                    continue
-                if not world.outages or self._chance() * worst < world.failing(normal, at):
-                    heapq.heappush(self._ending, (at + self._takes[self._failed] * world.failing_takes, share))
-            self._until_failure -= (now - self._failures_from) * rate
+            edges = [at for each in self._world.outages for at in (each.after, each.after + each.lasts)]
+            for until in sorted({now, *(at for at in edges if self._failures_from < at < now)}):
+                self._draw_until(until)
         self._failures_from = now
         kept = bisect_right(self._times, now - FRESH_MS) - 1
         del self._times[:kept], self._shares[:kept]
+
+    def _draw_until(self, until: float) -> None:
+        """The same, for a time in which the rate stays as it is."""
+        world = self._world
+        rate = world.per_ms * world.failing(GOOD.failing(world.normal), self._failures_from)
+        while rate and (at := self._failures_from + self._until_failure / rate) < until:
+            self._failures_from = at
+            self._failed += 1
+            self._until_failure = self._waits[self._failed]
+            share = self._believed(at)
+            if 0 < share < ALONE and self._chance() >= share / ALONE:
+                heapq.heappush(self._ending, (at + self._takes[self._failed] * world.failing_takes, share))
+        self._until_failure -= (until - self._failures_from) * rate
+        self._failures_from = until
 
     def _chance(self) -> float:
         self._drawn += 1
