@@ -64,7 +64,9 @@ def test_it_sees_the_evidence_that_the_flipper_has_recorded(seed):
             continue
         recorded = case_from(newest.case)
         assert weighed.record == newest
-        assert weighed.case.evidence == recorded.evidence
+        # When a workflow has started may be told a moment later: in its row, not in the claim.
+        assert abs(weighed.case.evidence.oldest_ms - recorded.evidence.oldest_ms) < 1_000
+        assert replace(weighed.case.evidence, oldest_ms=0) == replace(recorded.evidence, oldest_ms=0)
         assert weighed.verdict.numbers == judged_again(newest).numbers
         compared += 1
     assert compared

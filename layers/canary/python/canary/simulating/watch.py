@@ -39,7 +39,7 @@ class _Everybody:
         self.starts: Floats = self._since + np.cumsum(gaps) / trace.world.per_ms
         failed, takes = trace.latest.outcomes(self._trial.version, self.starts, self._first)
         self._ends: Floats = self.starts + takes
-        self._failed = np.sort(self._ends[failed])
+        self._failed: tuple[Floats, Floats] = (self.starts[failed], self._ends[failed])
         self._succeeded = _earliest(self._ends[~failed], self._asked)
 
     def reach(self, at: float) -> None:
@@ -59,16 +59,19 @@ class _Everybody:
         return float(_earliest(self._ends, self._asked)[-1])
 
     def failures(self, until: float) -> Floats:
-        """When those that fail until then end."""
+        """When the failures until then are seen."""
         self.reach(until)
-        return self._failed[self._failed <= until]
+        starts, ends = self._failed
+        known = np.maximum(ends, starts + _LAG_MS)
+        return known[known <= until]
 
     def seen(self, now: float) -> WatchSight:
         """What the flipper sees of them."""
         started = self.started(now - _LAG_MS)
-        failed = int(np.searchsorted(self._failed, now, side="right"))
+        starts, ends = self._failed
+        failed = int(((ends <= now) & (starts < now - _LAG_MS)).sum())
         succeeded = int(np.searchsorted(self._succeeded, now, side="right"))
-        return WatchSight(started=max(started, failed), failed=failed, succeeded=min(succeeded, max(0, self._asked - failed)))
+        return WatchSight(started=started, failed=failed, succeeded=min(succeeded, max(0, self._asked - failed)))
 
     def started(self, before: float) -> int:
         """How many had been started by then."""
