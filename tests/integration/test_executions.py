@@ -242,7 +242,9 @@ class TestFailures:
 class TestStarted:
     def test_pages_are_turned_until_one_ends_before_since(self, scripted):
         answers = pages(
-            [ran(5, NOW + 9, "RUNNING"), ran(4, NOW + 2, "RUNNING")], [ran(3, NOW), ran(2, NOW - SKEW_MS - 1, "RUNNING")], more=True
+            [ran(5, NOW + 9, "RUNNING"), ran(4, NOW + 2, "RUNNING")],
+            [ran(3, NOW), ran(2, NOW - SKEW_MS - 1, "RUNNING")],
+            more=True,
         )
         service = scripted("stepfunctions", *answers)
         found = StepFunctions(service.client).started(machine(), NOW, NOW + 9)
