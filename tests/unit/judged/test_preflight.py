@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from canary.domain.alarm import AlarmState
 from canary.domain.audit import ExecutionStatus, Status
 from canary.domain.call import Call, CallResult
 from canary.domain.release import Release, Verb
@@ -196,3 +197,30 @@ def test_editing_the_plan_meanwhile_changes_nothing():
     scene.end_workflows()
     scene.flip()
     assert first(scene).granted == 2
+
+
+def test_a_rollback_does_not_wait_for_another_releases_preflight():
+    scene = Scene(plan={"stages": [{"quota": 1}]})
+    scene.write_latest(arn("v2"))
+    scene.flip()
+    scene.spend(1)
+    scene.end_workflows()
+    scene.flip()
+    scene.parameters.put(APP, "plan", json.dumps({"stages": [{"quota": 1}], "preflight": [{}], "deadline": "14d"}))
+    scene.write_latest(arn("v3"))
+    scene.flip()
+    assert [each.state for each in scene.all_releases()] == [_S.PROMOTED, _S.OPENING]
+    scene.ask(Verb.ROLLBACK)
+    scene.flip()
+    assert [each.state for each in scene.all_releases()] == [_S.ROLLED_BACK, _S.ABORTED]
+    assert scene.parameter("current") == arn("v1")
+
+
+def test_a_release_whose_plan_has_alarms_is_not_held_for_them_when_its_preflight_ends():
+    scene = Scene(plan={"stages": [{"quota": 1, "alarms": ["errors"]}], "preflight": [{}]})
+    scene.alarms.alarms["errors"] = AlarmState.OK
+    scene.write_latest(arn("v2"))
+    scene.flip()
+    scene.end_workflows()
+    scene.flip()
+    assert (first(scene).state, first(scene).hold) == (_S.RUNNING, None)

@@ -393,3 +393,19 @@ class TestPauseAndForce:
         scene.flip()
         scene.flip()
         assert (scene.only_release().in_flight, scene.releases.items[APP].followed) == (0, ())
+
+    def test_a_verdict_that_no_longer_passes_asks_nobody_any_more_and_goes_on(self):
+        scene = opened({"quota": "earned", "gate": "manual"})
+        while scene.only_release().state is _S.RUNNING:
+            scene.spend()
+            latest = {name: each for name, each in scene.stacks.executions.items() if "transformer-v2:" in name}
+            running = [name for name, each in latest.items() if each.status is ExecutionStatus.RUNNING]
+            for name in running[:-1]:  # the newest goes on, and still runs when the stage has passed
+                scene.stacks.end_all(ExecutionStatus.SUCCEEDED, of=name)
+            scene.flip()
+        assert scene.only_release().hold is Hold.APPROVAL
+        scene.end_workflows(ExecutionStatus.FAILED, of="transformer-v2")
+        scene.flip()
+        release = scene.only_release()
+        assert (release.hold, release.state) == (None, _S.RUNNING)
+        assert "waits for approval" in release.history[-1].why

@@ -22,6 +22,8 @@ _S = ReleaseState
 _STOPPING = frozenset({Verb.PAUSE, Verb.ABORT})
 #: States from which a rollback starts: a promotion, watched or not.
 _PROMOTED = frozenset({_S.WATCHING, _S.PROMOTED})
+#: States from which a release that is in the way can be aborted.
+_STOPPABLE = ON_TRIAL | {_S.OPENING}
 #: So long after a stack was current it can be current again at once; later it has to prove itself anew.
 RETURN_MS: Final = 3 * DAY_MS
 
@@ -143,7 +145,7 @@ def _rollback(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -
     if release.state not in _PROMOTED:
         return _refuse(release, rest, ask, f"the release is {release.state}: only the last promotion can be taken back", now)
     if unfinished := _others(release, seen):
-        running = next((other for other in unfinished if other.state in ON_TRIAL), None)
+        running = next((other for other in unfinished if other.state in _STOPPABLE), None)
         return abort(running, f"rollback of {release.tag} by {ask.who}", now, ask.who) if running else None
     if why := cannot_go_back(release, seen):
         return _refuse(release, rest, ask, why, now)
@@ -184,7 +186,7 @@ def rolling_back(release: Release, seen: Seen, now: int, why: str, who: str) -> 
 def _return(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -> Step | None:
     """Take a rollback back: the stack was current a short while ago, and is current again at once."""
     if unfinished := _others(release, seen):
-        running = next((other for other in unfinished if other.state in ON_TRIAL), None)
+        running = next((other for other in unfinished if other.state in _STOPPABLE), None)
         return abort(running, f"{release.tag} returns, by {ask.who}", now, ask.who) if running else None
     if now >= release.since + RETURN_MS:
         return _refuse(release, rest, ask, too_long_ago(release), now)

@@ -55,7 +55,8 @@ def _decided(release: Release, seen: Seen, case: Case, verdict: Verdict, now: in
     if now >= release.opened_at + release.plan.deadline_ms:
         return _at_the_deadline(release, seen, case, verdict, now)
     obstacle = _obstacle(seen, case, verdict)
-    passing = release.hold in PASSING_HOLDS
+    lapsed = release.hold is Hold.APPROVAL and verdict.judgement is not Judgement.PASS  # what ran on has changed the verdict
+    passing = release.hold in PASSING_HOLDS or lapsed
     if obstacle and (release.state is _S.RUNNING or (passing and obstacle[0] is not release.hold)):
         return held(release, *obstacle, now, verdict=str(verdict))
     if passing and not obstacle:

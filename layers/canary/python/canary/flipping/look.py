@@ -14,7 +14,7 @@ from canary.domain.evidence import ALONE
 from canary.domain.release import Probe, Release
 from canary.domain.request_id import digest_of, record_of
 from canary.domain.sight import Sight, WatchSight
-from canary.domain.states import ON_TRIAL, ReleaseState
+from canary.domain.states import ReleaseState
 from canary.domain.target import TargetKind, is_execution, parse_target
 from canary.errors import Denied, Unavailable
 from canary.flipping.follow import Followed
@@ -55,7 +55,7 @@ def _control(world: World, release: Release, followed: Followed) -> Mapping[int,
     if control is None or not control.named or not release.plan.judged:
         return None
     shares = {*release.gathered.shares, *(each.share for each in followed.running)} - {ALONE}
-    if control.machine is None or not shares or not (release.state in ON_TRIAL or release.state is ReleaseState.WATCHING):
+    if control.machine is None or not shares or release.ended:
         return {}
     failures = world.executions.failures(control.machine, release.opened_at - SKEW_MS)
     marks = (record_of(_name(execution)) for execution in failures)
@@ -65,7 +65,7 @@ def _control(world: World, release: Release, followed: Followed) -> Mapping[int,
 
 def _alarms(world: World, release: Release) -> Mapping[str, AlarmState]:
     names = dict.fromkeys(name for stage in release.plan.stages for name in stage.alarms)  # it may come to the next stage
-    if not names or not (release.state in ON_TRIAL or release.state is ReleaseState.WATCHING):
+    if not names or release.ended:  # one that opens or is held may be on trial in the same pass
         return {}
     return world.alarms.states(names)
 
