@@ -314,6 +314,7 @@ def on_trial(moto, tables) -> str:
         target=value,
         tag="live",
         plan=Plan(stages=(Stage(quota=1, weight=100),)),
+        share=100,
         granted=1,
         gate=Gate.OPEN,
     )

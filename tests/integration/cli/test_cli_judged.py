@@ -238,7 +238,7 @@ def test_wait_tells_why_the_judge_waits_and_a_line_only_when_something_happened(
     told = done.stderr.splitlines()
     assert len(told) == 3, told
     assert "RUNNING: 0 finished, 2 slots free, it fails at most 100 % of the time" in told[0]
-    assert "RUNNING: 1 finished, 2 slots free; it fails at most " in told[1]
+    assert "RUNNING: 1 finished, 2 slots free, it fails at most " in told[1]
     assert "ABORTED: 2 of 3 finished requests failed" in told[2]
 
 

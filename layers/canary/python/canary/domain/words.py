@@ -6,9 +6,7 @@ from canary.domain.plan import Plan
 
 
 def duration(milliseconds: int) -> str:
-    """Write a duration for people: ``0.35 s``, ``41 s``, ``12 min``, ``3 h 20 min``, ``2 d 4 h``."""
-    if 0 < milliseconds < 9_500:
-        return f"{milliseconds / 1000:.2g} s"
+    """Write a duration for people: ``41 s``, ``12 min``, ``3 h 20 min``, ``2 d 4 h``."""
     seconds = max(0, round(milliseconds / 1000))
     if seconds < 90:
         return f"{seconds} s"
