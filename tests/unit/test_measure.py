@@ -88,6 +88,17 @@ def test_the_plan_may_say_another_rate():
     assert bad_rate(Plan(stages=PLAN.stages, max_failures=None, max_failure_rate=0.02), HISTORY) == 0.02
 
 
+def test_what_decides_are_the_closed_bets_which_more_failures_never_lower():
+    often = seen(finished=10_000, failed=300, alone_started=10_000, alone_failed=300)
+    numbers = measured(often, HISTORY, PLAN)
+    assert numbers.history < numbers.failures_at < numbers.failures
+    assert failing(often, HISTORY, numbers) is not None
+    late = seen(bins=(0, 0, 0, 950, 50))
+    numbers = measured(late, HISTORY, PLAN)
+    assert numbers.durations < numbers.durations_at < numbers.durations_decide
+    assert slow(late, numbers) is not None
+
+
 class TestInWords:
     def test_too_many_failures(self):
         evidence = seen(finished=5, failed=2, alone_started=5, alone_failed=2)

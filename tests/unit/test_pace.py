@@ -39,6 +39,10 @@ def test_one_failure_more_never_earns_more_and_one_success_more_never_less(finis
     assert slots(seen(finished + failed + 1, failed), GOOD) >= before
 
 
+def test_never_more_than_a_thousand_are_out_however_good_it_is():
+    assert slots(seen(10**7), Baseline(executions=10_000)) == MOST_OUT
+
+
 def test_only_failures_leave_one_slot_no_more_than_nothing_does():
     assert slots(seen(0), GOOD) == AT_RISK
     assert slots(seen(1, 1), GOOD) == AT_RISK

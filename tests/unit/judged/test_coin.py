@@ -215,6 +215,14 @@ class TestLambdasWhoseWorkflowsAreFound:
         scene.send(scene.desk(LOSES))
         assert len(scene.rows()) == 2
 
+    def test_one_that_won_the_coin_and_found_no_slot_is_no_sample(self):
+        scene = opened({"stages": [{"quota": 1, "weight": 50}, {"weight": 50}]}, lambdas=True)
+        stale = [scene.desk(WINS) for _ in range(2)]
+        for desk in stale:
+            desk._router.known(APP)
+        assert [scene.send(desk).body["routed_to"] for desk in stale] == ["latest", "current"]
+        assert scene.samples() == []
+
     def test_samples_take_no_slot_and_are_no_outcomes_of_latest(self):
         scene = opened(lambdas=True)
         toss(scene, 1, 1)
@@ -223,6 +231,7 @@ class TestLambdasWhoseWorkflowsAreFound:
         release = scene.only_release()
         assert (release.claimed, release.tally.settled, release.in_flight) == (1, 0, 1)
         assert [row.counted for row in scene.samples()] == [True]
+        assert not [name for name, _ in scene.counts if name.startswith("Outcome")]
 
     def test_failed_workflows_of_current_are_found_by_their_names_then(self):
         scene = opened(lambdas=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from canary.domain.audit import ExecutionStatus
-from canary.domain.release import Verb
+from canary.domain.release import Release, Verb
 from canary.domain.states import ReleaseState
+from canary.flipping.follow import follow
 from tests.fakes.calls import Killed
 from tests.fakes.scene import APP, USUAL_MS, Scene, arn, machine
 
@@ -74,6 +75,41 @@ def test_one_that_is_found_by_its_name_counts_with_its_duration():
     scene.flip()
     assert scene.only_release().gathered.bins == (0, 0, 0, 0, 1)
     assert scene.only_release().state_machine == machine("v2")
+
+
+class TestCounting:
+    """Outcomes are counted fifty at a time, each batch in one write."""
+
+    def spent(self, number: int) -> Scene:
+        scene = opened({"stages": [{"quota": 200}], "max_failure_rate": 0.05})
+        scene.spend(number)
+        scene.end_workflows()
+        return scene
+
+    def test_evidence_settles_no_further_than_the_oldest_that_is_not_counted_yet(self):
+        scene = self.spent(130)
+        saved: list[Release] = []
+
+        def look(_: int, name: str, when: str) -> None:
+            release = scene.only_release()
+            if name == "ddb.save" and when == "after" and release.tally.known < 130:
+                saved.append(release)
+
+        scene.calls.on_call = look
+        scene.flip()
+        assert {release.tally.known for release in saved} >= {50, 100}
+        for release in saved:
+            uncounted = [row.claimed_at for row in scene.rows() if row.request_id not in release.counted]
+            assert release.gathered.prefix.until < min(uncounted)
+        assert scene.only_release().gathered.prefix.finished == 130
+
+    def test_what_has_ended_and_could_not_be_counted_is_still_on_its_way(self):
+        scene = self.spent(3)
+        stale = scene.only_release()
+        scene.ask(Verb.PAUSE)
+        followed = follow(scene.world(), stale)
+        assert (len(followed.running), followed.whole) == (3, True)
+        assert follow(scene.world(), scene.only_release()).running == ()
 
 
 class TestAnIndexThatLagsBehind:

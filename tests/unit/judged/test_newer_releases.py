@@ -66,6 +66,15 @@ class TestQueue:
         assert scene.sent_to("v3") == []
         assert scene.parameter("latest") == arn("v3")
 
+    def test_nothing_is_looked_up_for_one_that_waits(self):
+        scene = opened("queue")
+        scene.write_latest(arn("v3"))
+        scene.flip()
+        before = scene.calls.log.count("stack.problem")
+        for _ in range(3):
+            scene.flip()
+        assert scene.calls.log.count("stack.problem") == before
+
     @pytest.mark.parametrize("ended", [ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED])
     def test_it_opens_when_the_one_in_front_has_ended_and_is_tried_in_its_turn(self, ended):
         scene = opened("queue")

@@ -83,6 +83,18 @@ def test_stop_does_not_touch_what_is_promoted_superseded_or_still_on_trial():
     assert (scene.all_releases()[0].state, scene.stacks.stopped) == (_S.SUPERSEDED, {})
 
 
+def test_stop_leaves_control_samples_alone_for_they_are_currents():
+    scene = Scene(plan={"stages": [{"weight": 50}], "on_abort": "stop"})
+    scene.write_latest(arn("v2"))
+    scene.flip()
+    scene.send(scene.desk(0.99))
+    scene.send(scene.desk(0.0))
+    scene.ask(Verb.ABORT)
+    for _ in range(3):
+        scene.flip()
+    assert (running(scene, "v1"), running(scene, "v2"), len(scene.samples())) == (1, 0, 1)
+
+
 def test_a_stop_that_does_not_get_through_is_tried_again():
     scene = failing("stop")
     refused: list[str] = []

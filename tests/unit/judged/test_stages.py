@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from canary.domain.alarm import AlarmState
 from canary.domain.asks import NotPossible
 from canary.domain.audit import ExecutionStatus
-from canary.domain.release import Verb
+from canary.domain.release import Ask, Verb
 from canary.domain.states import Gate, Hold, ReleaseState
 from tests.fakes.scene import APP, LONG_MS, Scene, machine
 
@@ -208,6 +210,11 @@ class TestAManualGate:
         run(scene, 1)
         with pytest.raises(NotPossible, match="canary promote transformer"):
             scene.ask(Verb.RESUME)
+        before = scene.only_release()
+        assert scene.releases.save(before, replace(before, asks=(Ask(Verb.RESUME, "ops", "asked before it was held", 0),)))
+        scene.flip()
+        release = scene.only_release()
+        assert (release.hold, release.since, release.history[-1].what) == (Hold.APPROVAL, before.since, "resume refused")
 
     def test_a_promotion_before_the_stage_has_passed_is_refused(self):
         scene = opened({"quota": 2, "gate": "manual"})

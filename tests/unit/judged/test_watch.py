@@ -92,6 +92,26 @@ class TestItsEnd:
         scene.flip()
         assert (scene.only_release().state, scene.only_release().watched.started) == (_S.WATCHING, 0)
 
+    def test_requests_of_the_trial_whose_workflows_started_late_are_not_counted_again(self):
+        scene = promoted("2h")
+        late = f"{'T' * 26}-r{scene.only_release().release}"
+        scene.stacks.ran(machine("v2"), late, started_at=scene.clock.now, duration_ms=5)
+        scene.flip()
+        assert scene.only_release().watched.started == 0
+
+    def test_what_started_a_moment_ago_is_looked_at_in_the_next_pass(self):
+        """Lists of executions lag behind: what is not there yet must not be passed over."""
+        scene = promoted("2h")
+        just_now = scene.clock.now + LONG_MS - 3_000
+        for number in range(3):
+            name = f"{number}" * 26
+            scene.stacks.ran(machine("v2"), name, started_at=just_now, duration_ms=5, status=ExecutionStatus.FAILED)
+        scene.flip()
+        assert (scene.only_release().state, scene.only_release().watched.started) == (_S.WATCHING, 0)
+        scene.stacks.ran(machine("v2"), "4" * 26, started_at=just_now, duration_ms=5, status=ExecutionStatus.FAILED)
+        scene.flip()
+        assert (scene.only_release().state, scene.only_release().watched.started) == (_S.ROLLED_BACK, 4)
+
     def test_executions_that_are_nobodys_business_do_not_count(self):
         scene = promoted({"completed": 2})
         for number in range(4):
