@@ -31,10 +31,11 @@ _maybe = st.none() | texts
 _slices = st.builds(Slice, times, counts, counts)
 _gathered = st.builds(
     Gathered,
-    shares=st.dictionaries(st.integers(1, 100), st.builds(Share, *[counts] * 3), max_size=3),
+    shares=st.dictionaries(st.integers(1, 10_000), st.builds(Share, *[counts] * 3), max_size=3),
     bins=st.tuples(*[counts] * 5),
     prefix=_slices,
     tail=st.lists(_slices, max_size=3).map(tuple),
+    compared_until=times,
 )
 _baselines = st.builds(
     Baseline,
@@ -71,7 +72,8 @@ def releases(draw: st.DrawFn, release: str = "00000001-0123abcd", app: str = "tr
         "stage": st.integers(0, len(plan.stages) - 1),
         "stage_since": times,
         "stage_base": counts,
-        "share": st.integers(1, 100),
+        "asked_at": st.none() | times,
+        "share": st.integers(1, 10_000),
         "allowed": st.none() | counts,
         "granted": counts,
         "claimed": counts,
@@ -83,6 +85,7 @@ def releases(draw: st.DrawFn, release: str = "00000001-0123abcd", app: str = "tr
         "refunds_forgiven": counts,
         "state_machine": _maybe,
         "named": st.booleans(),
+        "against": _maybe,
         "baseline": _baselines,
         "gathered": _gathered,
         "control": st.none() | st.builds(Control, _maybe, st.booleans()),
@@ -90,7 +93,7 @@ def releases(draw: st.DrawFn, release: str = "00000001-0123abcd", app: str = "tr
         "probes": st.dictionaries(st.integers(0, 9), _probes, max_size=3),
         "behind": st.none() | keys,
         "hold": st.none() | st.sampled_from(Hold),
-        "watched": st.builds(Watched, times, times, counts),
+        "watched": st.builds(Watched, times, times, times, counts, times, counts),
         "returning": st.booleans(),
         "record": _maybe,
         "asks": st.lists(st.builds(Ask, st.sampled_from(Verb), texts, texts, times, st.booleans()), max_size=2).map(tuple),

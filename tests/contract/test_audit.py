@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from canary.domain.audit import IN_FLIGHT, OUTCOMES, Arm, Row, RowUpdate, Status
+from tests.contract.hands import LEAN_TOO
 from tests.strategies import NO_SHRINKING, counts, request_ids, texts, times
+
+pytestmark = LEAN_TOO
 
 APP, RELEASE = "transformer", "00000001-0123abcd"
 NOW = 1_795_246_200_123
@@ -54,7 +57,7 @@ class TestPut:
                 target=texts,
                 tag=texts,
                 arm=st.sampled_from(Arm),
-                share=st.none() | st.integers(1, 100),
+                share=st.none() | st.integers(1, 10_000),
                 # An index's key is never empty.
                 transform_id=st.none() | texts.filter(bool),
                 state_machine=maybe,

@@ -271,6 +271,9 @@ class FakeRecords:
     def put(self, record: Record) -> None:
         self.calls.made("ddb.put_record", lambda: self.table.setdefault((record.app, record.release, record.name), _kept(record)))
 
+    def named(self, app: str, release: str, name: str) -> Record | None:
+        return self.calls.made("ddb.record", lambda: self.table.get((app, release, name)))
+
     def of_release(self, app: str, release: str) -> Sequence[Record]:
         return self.calls.made(
             "ddb.records", lambda: tuple(record for (a, r, _), record in sorted(self.table.items()) if (a, r) == (app, release))

@@ -250,7 +250,7 @@ def tossed(scene: Scene) -> None:
     release = scene.only_release()
     assert (release.state, release.tally.failed, release.claimed) == (_S.ABORTED, 2, 2)
     (epoch,) = scene.kept()[-1].case["evidence"]["epochs"]
-    assert epoch == {"share": 50, "both": 5, "latest": 2}
+    assert epoch == {"share": 5_000, "both": 5, "latest": 2}
     assert len(scene.samples()) == 2
     at_rest(scene)
 

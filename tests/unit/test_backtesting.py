@@ -75,7 +75,7 @@ def released(scene: Scene, name: str, most: int = 5, *, draws: Sequence[float] =
 Outcome = tuple[int, int | None, Status]
 
 
-def tape(*outcomes: Outcome, share: int = 100, covered: int = DAY, until: int = 30 * DAY, **words: Any) -> Tape:
+def tape(*outcomes: Outcome, share: int = 10_000, covered: int = DAY, until: int = 30 * DAY, **words: Any) -> Tape:
     """A release whose requests were claimed, ended, and ended so, at these times after its first slots."""
     value = machine("v2")
     name = release_key(7, value, 0)
@@ -141,7 +141,7 @@ def test_a_release_that_two_requests_promoted_and_careful_would_have_thrown_out(
     found = tried(scene, "careful")
     newest, older = found.tested
     assert (newest.release.release, newest.replayed.decision, newest.agrees) == (slow.release, Decision.ABORT, False)
-    assert "a workflow hangs" in newest.replayed.reason
+    assert "2 requests hang" in newest.replayed.reason
     assert newest.replayed.ended == 0
     assert newest.replayed.after_ms < 20 * usual_ms(0.5)
     assert newest.against == f"{older.release.tally.known} requests on record of the stack that was current"
@@ -267,16 +267,16 @@ def test_time_alone_decides_only_while_the_real_release_had_slots():
 
 
 def test_failures_of_current_while_the_plan_had_no_slot_are_left_out_as_well():
-    common = {"app": APP, "release": "00000007-00000000", "target": machine("v1"), "tag": "v1", "arm": Arm.CURRENT, "share": 5}
+    common = {"app": APP, "release": "00000007-00000000", "target": machine("v1"), "tag": "v1", "arm": Arm.CURRENT, "share": 500}
     late = tuple(Row(request_id=f"c{n}", status=Status.FAILED, claimed_at=50 + n, stopped_at=60, **common) for n in range(40))
     early = tuple(replace(row, claimed_at=row.claimed_at - 50 - 40) for row in late)
     first_two_fail = (bad(10, 100), bad(20, 200))
-    found = replayed("careful", *first_two_fail, share=5, compared=True, more=late)
+    found = replayed("careful", *first_two_fail, share=500, compared=True, more=late)
     assert (found.decision, found.ended) == (Decision.UNDECIDED, 2), "4.80 of 4.89: nearly"
     assert "it fails" in found.reason
     third = (*first_two_fail, bad(300, 400))
-    assert replayed("careful", *third, share=5, compared=True, more=late).decision is Decision.ABORT
-    assert replayed("careful", *third, share=5, compared=True, more=early).decision is Decision.UNDECIDED
+    assert replayed("careful", *third, share=500, compared=True, more=late).decision is Decision.ABORT
+    assert replayed("careful", *third, share=500, compared=True, more=early).decision is Decision.UNDECIDED
 
 
 def test_requests_without_a_slot_are_left_out_and_counted():
@@ -344,9 +344,9 @@ def test_a_person_is_not_answered_for():
 
 def test_a_hang_is_found_when_it_is_one_and_not_when_it_ends():
     baseline = history()
-    found = replayed("careful", (0, 20 * HOUR, Status.SUCCEEDED), baseline=baseline)
+    found = replayed("careful", (0, 20 * HOUR, Status.SUCCEEDED), (7, 20 * HOUR, Status.SUCCEEDED), baseline=baseline)
     assert found.decision is Decision.ABORT
-    assert found.after_ms == 3 * baseline.slowest_ms + 1
+    assert found.after_ms == 7 + 3 * baseline.slowest_ms + 1
 
 
 def test_what_the_flipper_stopped_itself_says_nothing():

@@ -13,7 +13,7 @@ from canary.domain.alarm import AlarmState
 from canary.domain.app import App, Seen
 from canary.domain.baseline import Baseline
 from canary.domain.case import case_document, case_from, case_of, sight_of
-from canary.domain.evidence import Epoch, Gathered, Running, Share
+from canary.domain.evidence import ALONE, Epoch, Gathered, Running, Share
 from canary.domain.plan import Plan, Span, Stage
 from canary.domain.release import Release, Watched
 from canary.domain.sight import Sight, WatchSight
@@ -31,7 +31,7 @@ def release(plan: Plan = JUDGED, **changes) -> Release:
         app="a", release="00000001-0123abcd", rev=1, state=ReleaseState.RUNNING, since=NOW, opened_at=NOW, written_at=NOW,
         value="v", target="t", tag="v2", plan=plan, stage_since=NOW + 1, granted=9, claimed=7, gate=Gate.OPEN,
         open={"x": NOW}, tally=Tally(succeeded=3, failed=1, lost=1, refunded=2),
-        gathered=Gathered(shares={50: Share(3, 1, 2), 100: Share(1, 0, 0)}),
+        gathered=Gathered(shares={5_000: Share(3, 1, 2), ALONE: Share(1, 0, 0)}),
     )  # fmt: skip
     return replace(running, **changes)
 
@@ -56,8 +56,8 @@ def test_slots_that_were_taken_away_are_not_free():
 
 class TestTheEvidence:
     def test_of_the_coin_is_compared_where_current_can_be_told_apart(self):
-        evidence = case_of(release(), Sight(control={50: 4, 20: 1}), NOW).evidence
-        assert evidence.epochs == (Epoch(20, 1, 0), Epoch(50, 7, 1))
+        evidence = case_of(release(), Sight(control={5_000: 4, 2_000: 1}), NOW).evidence
+        assert evidence.epochs == (Epoch(2_000, 1, 0), Epoch(5_000, 7, 1))
         assert (evidence.alone_started, evidence.alone_failed) == (1, 0)
 
     def test_of_the_coin_is_held_against_the_history_where_it_cannot(self):
@@ -70,18 +70,18 @@ class TestTheEvidence:
         assert (evidence.finished, evidence.failed) == (4, 1)
 
     def test_what_runs_counts_as_started_alone_at_a_share_of_one(self):
-        running = (Running(NOW, 100, NOW), Running(NOW + 2, 50, NOW + 3))
+        running = (Running(NOW, ALONE, NOW), Running(NOW + 2, 5_000, NOW + 3))
         assert case_of(release(), Sight(control={}, running=running), NOW + 9).evidence.alone_started == 2
         assert case_of(release(), Sight(running=running), NOW + 9).evidence.alone_started == 6
 
     def test_of_the_watch_is_latests_alone(self):
         watch = WatchSight(started=20, failed=2, succeeded=11)
         watching = release(state=ReleaseState.WATCHING, watched=Watched(since=NOW + 70))
-        case = case_of(watching, Sight(control={50: 4}, watch=watch), NOW + 80)
+        case = case_of(watching, Sight(control={5_000: 4}, watch=watch), NOW + 80)
         assert (case.stage_since, case.watch) == (NOW + 70, watch)
         assert (case.evidence.alone_started, case.evidence.alone_failed) == (21, 2)
         assert (case.evidence.finished, case.evidence.failed) == (17, 3)
-        assert case.evidence.epochs == (Epoch(50, 7, 1),)
+        assert case.evidence.epochs == (Epoch(5_000, 7, 1),)
 
     def test_there_is_no_watch_before_the_promotion(self):
         case = case_of(release(), Sight(watch=WatchSight(started=20)), NOW)

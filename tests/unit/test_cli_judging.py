@@ -167,10 +167,10 @@ def test_calls_of_current_that_failed_outright_are_not_counted_twice():
     release = scene.only_release()
     newest = scene.records.of_release(APP, release.release)[-1]
     assert newest.at > before
-    assert release.gathered.shares[40].control == 3
+    assert release.gathered.shares[4_000].control == 3
     weighed = weigher(scene).weigh(release, newest.at)
     assert weighed is not None
-    assert weighed.case.evidence.epochs == case_from(newest.case).evidence.epochs == (Epoch(40, 4, 1),)
+    assert weighed.case.evidence.epochs == case_from(newest.case).evidence.epochs == (Epoch(4_000, 4, 1),)
 
 
 def test_alarms_are_read_and_one_that_is_not_there_is_not_ok():

@@ -12,7 +12,7 @@ from canary.domain.audit import FAILURES, IN_FLIGHT, OUTCOMES, Arm, Row, Status
 from canary.domain.baseline import Baseline
 from canary.domain.case import case_of
 from canary.domain.counting import accounted, is_named, is_new
-from canary.domain.evidence import Share
+from canary.domain.evidence import ALONE, Share
 from canary.domain.judge import judge
 from canary.domain.plan import Plan, Stage
 from canary.domain.release import Control, Release
@@ -37,7 +37,7 @@ def row(request_id: str = "r", status: Status = Status.SUCCEEDED, **changes) -> 
     took = changes.pop("took", 15)
     base = Row(
         app="a", release="00000001-0123abcd", request_id=request_id, status=status, claimed_at=NOW, target="t", tag="v2",
-        share=100, started_at=NOW, stopped_at=NOW + took if status in OUTCOMES else None,
+        share=ALONE, started_at=NOW, stopped_at=NOW + took if status in OUTCOMES else None,
     )  # fmt: skip
     return replace(base, **changes)
 
@@ -72,7 +72,7 @@ def test_every_bad_end_is_a_failure_of_its_share(status):
 
 
 def test_a_row_without_a_share_was_sent_alone():
-    assert accounted(release(), [row(share=None)]).gathered.shares == {100: Share(1, 0, 0)}
+    assert accounted(release(), [row(share=None)]).gathered.shares == {ALONE: Share(1, 0, 0)}
 
 
 def test_a_duration_falls_into_its_bin_and_none_into_none():

@@ -37,7 +37,7 @@ def histories(draw: st.DrawFn, most: int, shortest: int = 0) -> list[Outcome]:
     requests, now = [], 0
     for _ in range(count):
         now += rng.randint(0, step)
-        share = rng.choice([5, 50, ALONE, ALONE])
+        share = rng.choice([500, 5_000, ALONE, ALONE])
         requests.append(Outcome(now, now + rng.randint(1, longest), share, rng.random() < 0.3, rng.choice([None, 0, 1, 4])))
     return requests
 
@@ -53,8 +53,16 @@ def gathered(outcomes: Sequence[Outcome]) -> Gathered:
     return kept
 
 
-def seen(kept: Gathered, running: Sequence[Running] = (), control=None, baseline: Baseline = TIMED, now: int = 0) -> Evidence:
-    return gather(kept, running, control, baseline, lost=0, now=now)
+def seen(
+    kept: Gathered,
+    running: Sequence[Running] = (),
+    control=None,
+    baseline: Baseline = TIMED,
+    now: int = 0,
+    *,
+    hung_after: float = 10**9,
+) -> Evidence:
+    return gather(kept, running, control, baseline, hung_after=hung_after, lost=0, now=now)
 
 
 def passes(outcomes: Sequence[Outcome], every: int):
@@ -158,14 +166,14 @@ def test_every_request_is_in_one_bet_on_failures(outcomes, running):
 
 
 def test_failures_of_current_count_at_the_share_at_which_the_coin_was_tossed():
-    kept = gathered([Outcome(1, 2, share=50, failed=True), Outcome(1, 2, share=50), Outcome(1, 2)])
-    told = seen(kept.with_control(50), control={50: 3, ALONE: 9})
-    assert told.epochs == (Epoch(50, both=5, latest=1),)
+    kept = gathered([Outcome(1, 2, share=5_000, failed=True), Outcome(1, 2, share=5_000), Outcome(1, 2)])
+    told = seen(kept.with_control({5_000: 1}), control={5_000: 3, ALONE: 9})
+    assert told.epochs == (Epoch(5_000, both=5, latest=1),)
 
 
 def test_failures_of_current_count_before_anything_has_ended_on_latest():
-    assert seen(Gathered(), control={5: 2}).epochs == (Epoch(5, both=2, latest=0),)
-    assert seen(Gathered().with_control(5), control={}).epochs == (Epoch(5, both=1, latest=0),)
+    assert seen(Gathered(), control={500: 2}).epochs == (Epoch(500, both=2, latest=0),)
+    assert seen(Gathered().with_control({500: 1}), control={}).epochs == (Epoch(500, both=1, latest=0),)
 
 
 @pytest.mark.parametrize(("age", "number"), [(0, 0), (10, 0), (11, 1), (20, 1), (40, 3), (41, 4), (10**6, 4)])
@@ -191,6 +199,36 @@ def test_durations_say_nothing_without_a_history_of_them():
     assert seen(kept, [Running(0, ALONE, 0)], now=99).bins == (0, 0, 0, 0, 2)
 
 
+class TestWhatHangs:
+    """A request that has been on its way for longer than three times what 99.9 % of current's take."""
+
+    @pytest.mark.parametrize(("age", "overdue"), [(150, 0), (151, 1)])
+    def test_is_overdue_beyond_the_limit(self, age, overdue):
+        told = seen(Gathered(), [Running(0, ALONE, 0)], now=age, hung_after=3)
+        assert (told.overdue, told.alone_started, told.alone_failed, told.failed) == (overdue, 1, overdue, 0)
+
+    def test_nothing_is_where_nothing_is_known_of_durations(self):
+        assert seen(Gathered(), [Running(0, ALONE, 0)], baseline=UNTIMED, now=10**12, hung_after=3).overdue == 0
+
+    @pytest.mark.parametrize("control", [{}, None])
+    def test_is_held_against_the_history_whatever_its_share(self, control):
+        running = [Running(0, 500, 0), Running(990, 500, 990)]
+        told = seen(Gathered(), running, control=control, now=1_000, hung_after=3)
+        assert (told.alone_started, told.alone_failed) == (1 if control is not None else 2, 1)
+
+    def test_keeps_nothing_that_was_claimed_after_it_from_being_credited(self):
+        kept = gathered([Outcome(5, 900), Outcome(20, 910), Outcome(980, 990)])
+        running = [Running(10, ALONE, 10), Running(950, ALONE, 950)]
+        told = seen(kept, running, now=1_000, hung_after=3)
+        assert (told.prefix_finished, told.prefix_failed) == (3, 1)
+        assert seen(kept, running, now=1_000).prefix_finished == 1
+
+    def test_counts_as_failed_only_until_it_ends(self):
+        kept = gathered([Outcome(0, 1_000)])
+        told = seen(kept, now=1_000, hung_after=3)
+        assert (told.overdue, told.alone_started, told.alone_failed) == (0, 1, 0)
+
+
 def test_what_is_lost_is_told_apart():
-    told = gather(gathered([Outcome(1, 2)]), (), None, TIMED, lost=3, now=0)
+    told = gather(gathered([Outcome(1, 2)]), (), None, TIMED, hung_after=3, lost=3, now=0)
     assert (told.lost, told.finished, told.failed) == (3, 1, 0)

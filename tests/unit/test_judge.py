@@ -81,7 +81,7 @@ def cases(draw: st.DrawFn) -> Case:
     finished = succeeded + failures
     share_failed = draw(st.integers(0, failures))
     prefix = draw(st.integers(0, finished))
-    epochs = () if draw(st.booleans()) else (Epoch(draw(st.integers(5, 50)), share_failed + draw(few), share_failed),)
+    epochs = () if draw(st.booleans()) else (Epoch(draw(st.integers(500, 5_000)), share_failed + draw(few), share_failed),)
     alone_failed = failures - (share_failed if epochs else 0)
     slow = draw(st.integers(0, finished))
     return Case(
@@ -126,7 +126,7 @@ def one_worse(case: Case) -> Case:
     if evidence.alone_failed < evidence.alone_started - evidence.running:
         worse = replace(worse, alone_failed=evidence.alone_failed + 1)
     else:
-        first = evidence.epochs[0] if evidence.epochs else Epoch(50, 0, 0)
+        first = evidence.epochs[0] if evidence.epochs else Epoch(5_000, 0, 0)
         told = replace(first, both=first.both + 1, latest=first.latest + 1)
         worse = replace(worse, epochs=(told, *evidence.epochs[1:]))
     return replace(case, succeeded=case.succeeded - 1, failures=case.failures + 1, evidence=worse)
@@ -352,8 +352,16 @@ class TestTheWatch:
 
     def test_it_lasts_as_long_as_the_plan_says_with_traffic_and_without(self):
         assert judge(self.seen(9, 1, after=HOUR_MS // 2)).reason == "watching for 30 min more: 1 of 9 requests failed so far"
-        assert judge(self.seen(9, after=HOUR_MS)).judgement is Judgement.PASS
-        assert judge(self.seen(after=HOUR_MS)).judgement is Judgement.PASS
+        assert judge(self.seen(9, 0, 1, after=HOUR_MS)).judgement is Judgement.PASS
+
+    def test_where_nothing_has_ended_in_it_it_has_seen_nothing(self):
+        assert judge(self.seen(9, after=HOUR_MS // 2)).judgement is Judgement.WAIT
+        for started in (0, 9):
+            blind = judge(self.seen(started, after=HOUR_MS))
+            assert (blind.judgement, blind.reason) == (
+                Judgement.ERROR,
+                "nothing has ended since the promotion: there was nothing to watch",
+            )
 
     def test_it_lasts_until_so_many_have_ended_or_the_deadline_if_there_is_too_little_traffic(self):
         plan = replace(self.PLAN, watch=Span(completed=50))
@@ -376,7 +384,7 @@ class TestTheWatch:
         assert judge(self.seen(plan=ringing)).judgement is Judgement.ERROR
 
     def test_what_was_unknown_in_the_trial_does_not_keep_it_from_ending(self):
-        assert judge(self.seen(after=HOUR_MS, lost=1)).judgement is Judgement.PASS
+        assert judge(self.seen(1, 0, 1, after=HOUR_MS, lost=1)).judgement is Judgement.PASS
 
 
 @pytest.mark.parametrize(("quota", "excluded"), [(1, "95.0"), (2, "77.6"), (3, "63.2"), (10, "25.9")])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from canary.domain.baseline import Baseline
 from canary.domain.bets import closed_duration_bet, closed_history_bet, concurrent_bet, duration_bet, history_bet
 from canary.domain.evidence import Epoch, Evidence
-from canary.domain.measure import bad_rate, failing, hung, measured, slow
+from canary.domain.measure import bad_rate, failing, measured, overdue, slow
 from canary.domain.plan import Plan, Stage
 
 PLAN = Plan(stages=(Stage(earned=True),), max_failures=None)
@@ -33,7 +33,7 @@ def test_each_number_is_the_bet_of_what_belongs_to_it():
         failed=3,
         alone_started=20,
         alone_failed=1,
-        epochs=(Epoch(5, 6, 2), Epoch(25, 10, 0)),
+        epochs=(Epoch(500, 6, 2), Epoch(2_500, 10, 0)),
         bins=(5, 5, 10, 15, 5),
         prefix_finished=30,
         prefix_failed=2,
@@ -92,7 +92,7 @@ def test_what_decides_are_the_closed_bets_which_more_failures_never_lower():
     often = seen(finished=10_000, failed=300, alone_started=10_000, alone_failed=300)
     numbers = measured(often, HISTORY, PLAN)
     assert numbers.history < numbers.failures_at < numbers.failures
-    assert failing(often, HISTORY, numbers) is not None
+    assert failing(often, HISTORY, PLAN, numbers) is not None
     late = seen(bins=(0, 0, 0, 950, 50))
     numbers = measured(late, HISTORY, PLAN)
     assert numbers.durations < numbers.durations_at < numbers.durations_decide
@@ -102,19 +102,19 @@ def test_what_decides_are_the_closed_bets_which_more_failures_never_lower():
 class TestInWords:
     def test_too_many_failures(self):
         evidence = seen(finished=5, failed=2, alone_started=5, alone_failed=2)
-        said = failing(evidence, HISTORY, measured(evidence, HISTORY, PLAN))
+        said = failing(evidence, HISTORY, PLAN, measured(evidence, HISTORY, PLAN))
         assert said == "2 of 5 finished requests failed, where 0.499 % is normal (evidence 5.48 of 4.89)"
 
     def test_who_failed_while_the_coin_decided(self):
-        evidence = seen(finished=8, failed=8, epochs=(Epoch(20, 11, 10),))
-        said = failing(evidence, HISTORY, measured(evidence, HISTORY, PLAN))
+        evidence = seen(finished=8, failed=8, epochs=(Epoch(2_000, 11, 10),))
+        said = failing(evidence, HISTORY, PLAN, measured(evidence, HISTORY, PLAN))
         assert said is not None
         assert "8 of 8 finished requests failed" in said
         assert "; of 11 failures while the coin decided, 10 were latest's (evidence" in said
 
     def test_few_enough(self):
         evidence = seen(finished=5, failed=1, alone_started=5, alone_failed=1)
-        assert failing(evidence, HISTORY, measured(evidence, HISTORY, PLAN)) is None
+        assert failing(evidence, HISTORY, PLAN, measured(evidence, HISTORY, PLAN)) is None
 
     @pytest.mark.parametrize(
         ("bins", "words"),
@@ -130,20 +130,22 @@ class TestInWords:
         assert said is not None
         assert said.startswith(f"it is slower than current: {words} (evidence ")
 
-    @pytest.mark.parametrize(("age", "hangs"), [(1_200_000, False), (1_200_001, True)])
-    def test_hanging_beyond_so_many_times_the_slowest(self, age, hangs):
-        said = hung(seen(oldest_ms=age), HISTORY, PLAN)
-        assert (said is not None) is hangs
-        if said:
-            assert said == (
-                "a workflow hangs: it has been running for 20 min, more than 3 times the 7 min in which 99.9 % of current's end"
-            )
+    def test_what_hangs_and_beyond_what_limit(self):
+        said = "on the way for 2 h, more than 3 times the 7 min in which 99.9 % of current's end"
+        assert overdue(seen(overdue=1, oldest_ms=7_200_000), HISTORY, PLAN) == f"1 request hangs: {said}"
+        assert overdue(seen(overdue=2, oldest_ms=7_200_000), HISTORY, PLAN) == f"2 requests hang: {said}"
+        assert overdue(seen(oldest_ms=7_200_000), HISTORY, PLAN) is None
 
-    def test_nothing_hangs_where_nothing_is_known_of_durations(self):
-        assert hung(seen(oldest_ms=10**12), Baseline(), PLAN) is None
+    def test_too_many_that_hang(self):
+        evidence = seen(overdue=2, oldest_ms=7_200_000, alone_started=2, alone_failed=2)
+        said = failing(evidence, HISTORY, PLAN, measured(evidence, HISTORY, PLAN))
+        assert (
+            said
+            == f"0 of 0 finished requests failed, where 0.499 % is normal; {overdue(evidence, HISTORY, PLAN)} (evidence 8.81 of 4.89)"
+        )
 
 
-@given(st.integers(0, 10**7), st.floats(0, 1), st.integers(0, 10_000), st.floats(0, 1), st.integers(1, 99))
+@given(st.integers(0, 10**7), st.floats(0, 1), st.integers(0, 10_000), st.floats(0, 1), st.integers(1, 9_999))
 def test_all_numbers_are_finite_whatever_has_happened(finished, bad, executions, normal, share):
     failed, history = round(finished * bad), round(executions * normal)
     evidence = seen(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canary.domain.baseline import Baseline
-from canary.domain.evidence import Evidence
+from canary.domain.evidence import ALONE, Evidence
 from canary.domain.pace import AT_RISK, MOST_OUT, share_of, slots
 from canary.domain.plan import Stage
 
@@ -56,15 +56,15 @@ def earned_stage(weight: int = 100) -> Stage:
 @pytest.mark.parametrize(
     ("interval_ms", "earned", "share"),
     [
-        (600_000, 2, 100),  # seldom: everything, so that there is evidence at all
-        (5_001, 2, 100),  # fewer than 20 on the way: a coin would leave latest too little
-        (5_000, 2, 5),
-        (1_000, 2, 1),  # often: half of what the slots could take, so that they are hardly ever used up
-        (1_000, 13, 6),
-        (1_000, 40, 20),
-        (1_000, 900, 20),  # a failure says the more, the rarer latest was
+        (600_000, 2, ALONE),  # seldom: everything, so that there is evidence at all
+        (5_001, 2, ALONE),  # fewer than 20 on the way: a coin would leave latest too little
+        (5_000, 2, 500),
+        (1_000, 2, 100),  # often: half of what the slots could take, so that they are hardly ever used up
+        (1_000, 13, 600),
+        (1_000, 40, 2_000),
+        (1_000, 900, 2_000),  # a failure says the more, the rarer latest was
         (1, 2, 1),  # the least that keeps evidence coming
-        (0, 2, 100),  # nothing is known of the traffic
+        (0, 2, ALONE),  # nothing is known of the traffic
     ],
 )
 def test_an_earned_stage_takes_as_much_of_the_traffic_as_its_slots_can_use(interval_ms, earned, share):
@@ -72,14 +72,14 @@ def test_an_earned_stage_takes_as_much_of_the_traffic_as_its_slots_can_use(inter
 
 
 def test_without_durations_there_is_no_coin():
-    assert share_of(earned_stage(), 2, Baseline(executions=500, mean_ms=0, interval_ms=1_000)) == 100
+    assert share_of(earned_stage(), 2, Baseline(executions=500, mean_ms=0, interval_ms=1_000)) == ALONE
 
 
 def test_a_stages_weight_is_a_ceiling():
     often = Baseline(executions=500, mean_ms=100_000, interval_ms=1_000)
-    assert [share_of(earned_stage(10), earned, often) for earned in (2, 13, 34, 60)] == [1, 6, 10, 10]
+    assert [share_of(earned_stage(10), earned, often) for earned in (2, 13, 34, 60)] == [100, 600, 1_000, 1_000]
 
 
 @pytest.mark.parametrize("stage", [Stage(quota=5, weight=30), Stage(weight=30)])
 def test_a_stage_that_is_not_earned_keeps_its_weight(stage):
-    assert share_of(stage, 2, Baseline(executions=500, mean_ms=100_000, interval_ms=1_000)) == 30
+    assert share_of(stage, 2, Baseline(executions=500, mean_ms=100_000, interval_ms=1_000)) == 3_000

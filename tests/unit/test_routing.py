@@ -431,7 +431,7 @@ class TestTheToss:
         scene = on_trial(plan={"stages": [{"weight": 30}]})
         tosses = [(draw, scene.desk(draw)._router) for draw in (0.0, 0.299, 0.3, 0.99)]
         shown = [(draw, toss.to_latest, toss.share) for draw, router in tosses if (toss := router.toss(router.known(APP)))]
-        assert shown == [(0.0, True, 30), (0.299, True, 30), (0.3, False, 30), (0.99, False, 30)]
+        assert shown == [(0.0, True, 3_000), (0.299, True, 3_000), (0.3, False, 3_000), (0.99, False, 3_000)]
 
     def test_at_a_share_of_one_it_always_shows_latest(self):
         scene = on_trial(plan={"stages": [{"weight": 100}]})
@@ -462,7 +462,7 @@ class TestTheToss:
         reply = scene.send(scene.desk(0.99), key="k")
         place = record_of(reply.body["request_id"])
         assert place is not None
-        assert place.control == (digest_of(scene.only_release().release), 50)
+        assert place.control == (digest_of(scene.only_release().release), 5_000)
         assert place.key is not None
         assert scene.send(scene.desk(0.0), key="k").body == reply.body, "a repeat is not tossed again"
         assert scene.sent_to("v2") == []
@@ -489,7 +489,7 @@ class TestControlSamples:
             replies[0].body["request_id"],
             Arm.CURRENT,
             Status.RUNNING,
-            50,
+            5_000,
         )
         assert (row.target, row.tag, row.state_machine, row.tenant, row.payload_bytes) == (
             arn("v1"),

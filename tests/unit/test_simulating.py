@@ -151,7 +151,7 @@ def test_a_version_that_always_fails_is_thrown_out_and_a_good_one_promoted():
 
 def test_a_version_that_never_answers_is_never_promoted():
     fate = Judged(TRIAL, "careful").release(Trace(World(), 1, 1), Version(name="silent", rate=0.0, hanging=1.0))
-    assert (fate.ending, fate.why) == (Ending.ABORTED, "hung")
+    assert (fate.ending, fate.why) == (Ending.ABORTED, "failures")
 
 
 def test_the_watch_takes_back_what_the_trial_let_pass():

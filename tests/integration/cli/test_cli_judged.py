@@ -67,7 +67,7 @@ def test_as_json_there_are_the_numbers_the_share_and_the_record(here, careful):
     assert release["numbers"]["slots"] == 2
     assert release["numbers"]["at_most"] == pytest.approx(0.99823, abs=1e-5)
     assert release["verdict"].startswith("WAIT: 2 finished, 1 running")
-    assert release["share"] == 100
+    assert release["share"] == 10_000
     assert release["record"] == here.item(careful).record
     assert release["plan"]["preset"] == "careful"
     assert not {"hold", "behind", "probes", "watched", "alarms"} & release.keys()
@@ -92,13 +92,13 @@ def test_a_plan_that_counts_says_how_little_it_proves_and_where_there_is_more(he
 def test_control_samples_and_shares_are_told_apart_in_the_audit(here, careful):
     audit = AuditTable(boto3.client("dynamodb", "eu-west-1"), "audit", "eu-west-1")
     sample = Row(
-        app="transformer", release=careful, request_id="01ZZZZZZZZZZZZZZZZZZZZZZZZ-c25aaaaaaaa", status=Status.FAILED,
-        claimed_at=bootstrap.now(), target="t", tag="v1", arm=Arm.CURRENT, share=25,
+        app="transformer", release=careful, request_id="01ZZZZZZZZZZZZZZZZZZZZZZZZ-c2500aaaaaaaa", status=Status.FAILED,
+        claimed_at=bootstrap.now(), target="t", tag="v1", arm=Arm.CURRENT, share=2_500,
     )  # fmt: skip
     assert "sent to" not in here.canary("audit", "transformer").stdout
     audit.put(sample)
     assert "current, 25 %" in words(here.canary("audit", "transformer"))
-    assert here.json("audit", "transformer")[-1]["share"] == 25
+    assert here.json("audit", "transformer")[-1]["share"] == 2_500
     assert "arm,share," in here.canary("audit", "transformer", "--format", "csv").stdout
 
 

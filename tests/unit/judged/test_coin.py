@@ -8,7 +8,7 @@ import pytest
 
 from canary.domain.audit import Arm, ExecutionStatus, Status
 from canary.domain.call import Call, CallResult
-from canary.domain.evidence import Epoch
+from canary.domain.evidence import ALONE, Epoch
 from canary.domain.release import Control
 from canary.domain.request_id import digest_of, record_of
 from canary.domain.states import Gate, Hold, ReleaseState
@@ -62,11 +62,11 @@ def test_the_share_stands_in_the_row_of_a_winner_and_in_the_name_of_a_loser():
     scene = opened({"stages": [{"weight": 7}]})
     toss(scene, 1, 1)
     (row,) = scene.rows()
-    assert (row.share, row.arm) == (7, Arm.LATEST)
+    assert (row.share, row.arm) == (700, Arm.LATEST)
     (loser,) = scene.sent_to("v1")
     record = record_of(loser)
     assert record is not None
-    assert record.control == (digest_of(scene.only_release().release), 7)
+    assert record.control == (digest_of(scene.only_release().release), 700)
     assert record.release is None
     winner = record_of(row.request_id)
     assert winner is not None
@@ -79,14 +79,14 @@ def test_failures_of_both_are_counted_by_share_also_when_the_share_has_changed_s
     end(scene, "v1", failed=3)
     end(scene, "v2", failed=1)
     scene.flip()
-    assert (scene.only_release().stage, scene.only_release().share) == (1, 40)
+    assert (scene.only_release().stage, scene.only_release().share) == (1, 4_000)
     toss(scene, 2, 4)
     end(scene, "v1", failed=2)
     end(scene, "v2", failed=1)
     scene.flip()
     scene.ask_abort()
-    assert scene.only_release().gathered.shares[10].failed == 1
-    assert epochs(scene) == (Epoch(10, 4, 1), Epoch(40, 3, 1))
+    assert scene.only_release().gathered.shares[1_000].failed == 1
+    assert epochs(scene) == (Epoch(1_000, 4, 1), Epoch(4_000, 3, 1))
 
 
 def test_an_outage_that_hits_both_throws_out_neither():
@@ -119,7 +119,7 @@ def test_executions_that_the_router_did_not_send_are_left_out():
     toss(scene, 5, 0)
     now = scene.clock.now
     foreign = [f"job-{number}" for number in range(40)]
-    other = "0" * 26 + "-c50ffffffff"
+    other = "0" * 26 + "-c5000ffffffff"
     for name in (*foreign, other):
         scene.stacks.ran(machine("v1"), name, started_at=now, duration_ms=10, status=ExecutionStatus.FAILED)
     end(scene, "v2", failed=5)
@@ -128,7 +128,7 @@ def test_executions_that_the_router_did_not_send_are_left_out():
     end(scene, "v2", failed=4)
     scene.flip()
     release = scene.only_release()
-    assert (release.state, epochs(scene)) == (ReleaseState.ABORTED, (Epoch(50, 9, 9),))
+    assert (release.state, epochs(scene)) == (ReleaseState.ABORTED, (Epoch(5_000, 9, 9),))
 
 
 def test_what_current_failed_before_the_release_is_history_and_not_evidence():
@@ -142,7 +142,7 @@ def test_what_current_failed_before_the_release_is_history_and_not_evidence():
     end(scene, "v2", failed=1)
     scene.flip()
     scene.ask_abort()
-    assert epochs(scene) == (Epoch(50, 1, 1),)
+    assert epochs(scene) == (Epoch(5_000, 1, 1),)
 
 
 def test_more_failures_than_can_be_read_hold_the_release_and_condemn_nobody():
@@ -187,7 +187,7 @@ def test_what_went_to_latest_alone_is_judged_all_the_same_while_currents_failure
     toss(scene, 2, 0)
     end(scene, "v2", failed=0)
     scene.flip()
-    assert scene.only_release().share == 100
+    assert scene.only_release().share == ALONE
     toss(scene, 3, 0)
     end(scene, "v2", failed=3)
 
@@ -209,7 +209,7 @@ class TestLambdasWhoseWorkflowsAreFound:
         for desk in (first, second, first, second):
             scene.send(desk)
         assert [row.arm for row in scene.rows()] == [Arm.CURRENT, Arm.CURRENT]
-        assert {(row.status, row.share, row.state_machine) for row in scene.rows()} == {(Status.RUNNING, 50, machine("v1"))}
+        assert {(row.status, row.share, row.state_machine) for row in scene.rows()} == {(Status.RUNNING, 5_000, machine("v1"))}
         scene.flip()
         assert scene.only_release().control == Control(machine("v1"), named=True)
         scene.send(scene.desk(LOSES))
@@ -241,7 +241,7 @@ class TestLambdasWhoseWorkflowsAreFound:
         end(scene, "v2", failed=2)
         scene.flip()
         scene.ask_abort()
-        assert epochs(scene) == (Epoch(50, 5, 2),)
+        assert epochs(scene) == (Epoch(5_000, 5, 2),)
 
     def test_a_failed_call_of_current_leaves_a_row_and_counts(self):
         scene = opened(lambdas=True)
@@ -256,7 +256,7 @@ class TestLambdasWhoseWorkflowsAreFound:
         end(scene, "v2", failed=2)
         scene.flip()
         scene.ask_abort()
-        assert epochs(scene) == (Epoch(50, 5, 2),)
+        assert epochs(scene) == (Epoch(5_000, 5, 2),)
 
     def test_an_outage_of_both_lambdas_throws_out_neither_though_nothing_else_is_known_of_current(self):
         scene = opened(lambdas=True)
@@ -370,7 +370,7 @@ def test_a_request_that_won_the_coin_and_found_no_slot_belongs_to_neither_side()
     end(scene, "v2", failed=1)
     scene.flip()
     scene.ask_abort()
-    assert epochs(scene) == (Epoch(50, 1, 1),)
+    assert epochs(scene) == (Epoch(5_000, 1, 1),)
 
 
 def test_an_earned_stage_with_much_traffic_asks_only_for_as_much_of_it_as_its_slots_need():
@@ -385,7 +385,7 @@ def test_an_earned_stage_with_much_traffic_asks_only_for_as_much_of_it_as_its_sl
         scene.flip()
         shares.append(scene.only_release().share)
     assert shares == sorted(shares)
-    assert (shares[0], max(shares)) == (1, 4)
+    assert (shares[0], max(shares)) == (70, 400)
     assert {row.share for row in scene.rows()} <= set(shares)
 
 

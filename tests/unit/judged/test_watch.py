@@ -230,7 +230,7 @@ def test_failures_of_both_in_the_trial_are_still_failures_of_both_in_the_watch()
     later(scene, 2 * HOUR_MS)
     assert scene.only_release().state is _S.PROMOTED
     (epoch,) = scene.kept()[-1].case["evidence"]["epochs"]
-    assert Epoch(**epoch) == Epoch(50, 8, 4)
+    assert Epoch(**epoch) == Epoch(5_000, 8, 4)
 
 
 class TestWhatCannotBeSeen:

@@ -106,6 +106,9 @@ class Records(Protocol):
     def put(self, record: Record) -> None:
         """Keep a record; one with the same name is kept as it is."""
 
+    def named(self, app: str, release: str, name: str) -> Record | None:
+        """Read one record."""
+
     def of_release(self, app: str, release: str) -> Sequence[Record]:
         """Read the records of a release, oldest first."""
 

@@ -15,7 +15,7 @@ def test_a_careful_release_climbs_its_ladder_and_promotes(subject, machine, seas
     latest = machine(plays("latest"))
     release = subject.given(current=seasoned, latest=latest, plan=CAREFUL)
     assert release.state is ReleaseState.RUNNING
-    assert (release.baseline.executions >= 30, release.baseline.failed, release.share) == (True, 0, 100)
+    assert (release.baseline.executions >= 30, release.baseline.failed, release.share) == (True, 0, 10_000)
 
     ladder = climb(release, itertools.repeat(order()))
 
@@ -24,7 +24,7 @@ def test_a_careful_release_climbs_its_ladder_and_promotes(subject, machine, seas
     assert promoted.state is ReleaseState.WATCHING, "current, and watched as the plan says"
     assert subject.values() == (latest, "NONE", seasoned)
     assert promoted.tally.succeeded == promoted.claimed == sum(ladder)
-    assert {(row.share, row.status) for row in subject.rows(release)} == {(100, "SUCCEEDED")}
+    assert {(row.share, row.status) for row in subject.rows(release)} == {(10_000, "SUCCEEDED")}
 
     records = evidence.of(release)
     assert [record.judgement for record in records] == ["WAIT"] * (len(records) - 1) + ["PASS"]
@@ -41,13 +41,13 @@ def test_every_claim_keeps_the_share_that_the_coin_had(subject, machine, seasone
     for _ in range(40):  # so often the coin does not show current
         if call(subject.name, order()).body["routed_to"] == "latest" and subject.release(release).claimed == 2:
             break
-    assert look(release).share == 100, "the next stage has begun"
+    assert look(release).share == 10_000, "the next stage has begun"
     with forgetful():
         for _ in range(2):
             assert call(subject.name, order()).body["routed_to"] == "latest"
     promoted = look(release)
     assert promoted.state is ReleaseState.PROMOTED
-    assert sorted(row.share for row in subject.rows(release)) == [50, 50, 100, 100]
+    assert sorted(row.share for row in subject.rows(release)) == [5_000, 5_000, 10_000, 10_000]
     [*_, record] = evidence.of(release)
     assert record.case["evidence"]["alone_started"] == 2, "these have only the history to be compared with"
-    assert [epoch["share"] for epoch in record.case["evidence"]["epochs"]] == [50]
+    assert [epoch["share"] for epoch in record.case["evidence"]["epochs"]] == [5_000]

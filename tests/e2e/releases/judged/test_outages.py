@@ -28,7 +28,7 @@ def test_workflows_that_fail_on_both_stacks_throw_out_neither(subject, machine, 
     on_latest = [answer for answer in failed if answer.body["routed_to"] == "latest"]
     assert (found.state, found.tally.failed) == (ReleaseState.RUNNING, len(on_latest))
     assert subject.item().quarantine == {}
-    assert {row.share for row in subject.rows(found)} == {50}
+    assert {row.share for row in subject.rows(found)} == {5_000}
     assert found.tally.succeeded == sum(answer.body["routed_to"] == "latest" for answer in went_well)
     subject.operator.ask(subject.name, Verb.PROMOTE, "the outage is over", force=True)
     assert_left_to_the_coin(look(found), evidence, both=30, latest=len(on_latest))
@@ -63,7 +63,7 @@ def assert_left_to_the_coin(release, evidence, *, both, latest):
     assert release.state is ReleaseState.PROMOTED
     record, verdict = evidence.last(release)
     [epoch] = record.case["evidence"]["epochs"]
-    assert (epoch["share"], epoch["both"], epoch["latest"]) == (50, both, latest)
+    assert (epoch["share"], epoch["both"], epoch["latest"]) == (5_000, both, latest)
     assert verdict.judgement is Judgement.WAIT
     case = case_from(record.case)
     finished, failed = case.evidence.finished, case.evidence.failed

@@ -24,6 +24,7 @@ def gathered_attributes(release: Release) -> dict[str, Any]:
             "bins": list(gathered.bins),
             "prefix": _slice(gathered.prefix),
             "tail": [_slice(each) for each in gathered.tail],
+            "compared_until": gathered.compared_until,
         },
         "control": asdict(release.control) if release.control else None,
         "probes": {str(number): asdict(probe) for number, probe in release.probes.items()} or None,
@@ -64,4 +65,5 @@ def _gathered(document: Any) -> Gathered:
         bins=tuple(document["bins"]),
         prefix=Slice(*document["prefix"]),
         tail=tuple(Slice(*each) for each in document["tail"]),
+        compared_until=document["compared_until"],
     )

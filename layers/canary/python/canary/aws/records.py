@@ -30,6 +30,13 @@ class RecordTable:
         kwargs = self._item(record).get_save_kwargs_from_instance(condition=self._model.request_id.does_not_exist())
         conditionally(_SERVICE, self._client.put_item, kwargs)
 
+    def named(self, app: str, release: str, name: str) -> Record | None:
+        """Read one record, consistently."""
+        key = {"release_id": {"S": _partition(app, release)}, "request_id": {"S": name}}
+        with translated(_SERVICE):
+            item = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
+        return self._record(release, item) if item else None
+
     def of_release(self, app: str, release: str) -> Sequence[Record]:
         """Read the records of a release, oldest first, consistently."""
         with translated(_SERVICE):
@@ -54,6 +61,7 @@ class RecordTable:
             decision=record.decision,
             case=dict(record.case),
             numbers=dict(record.numbers),
+            before=record.before,
             expires_at=(record.at + KEEP_MS) // 1000,
         )
 
@@ -70,6 +78,7 @@ class RecordTable:
             decision=item.decision,
             case=item.case,
             numbers=item.numbers,
+            before=item.before,
         )
 
 

@@ -47,6 +47,7 @@ def release_item(model: type[ReleaseItem], release: Release) -> ReleaseItem:
         stage=release.stage,
         stage_since=timestamp(release.stage_since),
         stage_base=release.stage_base,
+        asked_at=timestamp(release.asked_at) if release.asked_at is not None else None,
         share=release.share,
         allowed=release.allowed,
         granted=release.granted,
@@ -66,6 +67,7 @@ def release_item(model: type[ReleaseItem], release: Release) -> ReleaseItem:
         named=release.named or None,
         **gathered_attributes(release),
         accepted=release.accepted or None,
+        against=release.against,
         behind=release.behind,
         hold=release.hold.value if release.hold else None,
         returning=release.returning or None,
@@ -103,6 +105,7 @@ def release_of(item: Any) -> Release:
         stage=int(item.stage),
         stage_since=from_timestamp(item.stage_since),
         **_stage_fields(item, plan),
+        asked_at=from_timestamp(item.asked_at) if item.asked_at else None,
         granted=int(item.granted),
         claimed=int(item.claimed),
         gate=Gate(item.gate),
@@ -122,6 +125,7 @@ def release_of(item: Any) -> Release:
         named=bool(item.named),
         **gathered_fields(item),
         accepted=bool(item.accepted),
+        against=item.against,
         behind=item.behind,
         hold=Hold(item.hold) if item.hold else None,
         returning=bool(item.returning),
@@ -142,7 +146,7 @@ def _stage_fields(item: Any, plan: Plan) -> dict[str, Any]:
     """Where the stage began; an item of the first version does not tell, but there every stage had its quota."""
     if item.stage_base is None:
         before = sum(each.quota or 0 for each in plan.stages[: int(item.stage)])
-        return {"stage_base": before, "share": plan.stages[int(item.stage)].weight, "allowed": int(item.granted)}
+        return {"stage_base": before, "share": 100 * plan.stages[int(item.stage)].weight, "allowed": int(item.granted)}
     allowed = int(item.allowed) if item.allowed is not None else None
     return {"stage_base": int(item.stage_base), "share": int(item.share), "allowed": allowed}
 

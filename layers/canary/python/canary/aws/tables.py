@@ -75,6 +75,7 @@ class RecordItem(Model):
     decision = UnicodeAttribute()
     case: JSONAttribute = JSONAttribute()
     numbers: JSONAttribute = JSONAttribute()
+    before = UnicodeAttribute(null=True)
     expires_at = NumberAttribute()
 
 
@@ -158,6 +159,8 @@ class ReleaseItem(Model):
     behind = UnicodeAttribute(null=True)
     hold = UnicodeAttribute(null=True)
     watched: JSONAttribute = JSONAttribute(null=True)
+    against = UnicodeAttribute(null=True)
+    asked_at = UnicodeAttribute(null=True)
     returning = BooleanAttribute(null=True)
     record = UnicodeAttribute(null=True)
     asks = ListAttribute(of=AskItem)

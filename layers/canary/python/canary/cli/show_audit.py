@@ -17,7 +17,8 @@ from rich.text import Text
 from canary.cli.documents import ROW_COLUMNS, row_document
 from canary.cli.text import clock, plain
 from canary.domain.audit import Row, Status
-from canary.domain.words import duration
+from canary.domain.evidence import ALONE
+from canary.domain.words import duration, percent
 
 #: So many rows of a table are laid out together.
 _PAGE: Final = 200
@@ -96,7 +97,7 @@ def cell(value: Any) -> Any:
 
 def _sent(row: Row) -> str:
     """Where a request went, and at which share of latest: ``latest, 25 %``."""
-    return row.arm.value if row.share is None else f"{row.arm}, {row.share} %"
+    return row.arm.value if row.share is None else f"{row.arm}, {percent(row.share / ALONE)}"
 
 
 def _pages(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -16,7 +16,7 @@ from canary.domain.plan import NoData, Stage
 from canary.domain.plan_words import span_words
 from canary.domain.release import Release
 from canary.domain.states import ON_TRIAL, Gate, Hold, ReleaseState
-from canary.domain.words import duration, requests, weight_of_proof
+from canary.domain.words import duration, of_traffic, requests, weight_of_proof
 from canary.operating.judging import Weighed
 from canary.operating.reading import Overview
 from canary.operating.telling import excluded
@@ -110,7 +110,7 @@ def _slots(release: Release, weighed: Weighed | None) -> str:
     numbers = weighed.verdict.numbers if weighed else None
     if stage.earned and numbers is not None:
         words += f", {numbers.slots} earned at a time"
-    return f"{words}; {release.share} % of the requests" if release.plan.judged else words
+    return f"{words}; {of_traffic(release.share)}" if release.plan.judged else words
 
 
 def _outcomes(release: Release) -> str:

@@ -99,13 +99,15 @@ class App:
 class Inspection:
     """What was found out about an opening release's target and plan beyond what its value says.
 
-    ``baseline`` is current's history, ``control`` where current's workflows run, where that is known already.
+    ``baseline`` is current's history, ``control`` where current's workflows run, where that is known already; ``warning``: what
+    could not be found out, and is done without.
     """
 
     plan_text: str | None
     problem: str | None = None
     baseline: Baseline = field(default_factory=Baseline)
     control: Control | None = None
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,7 @@ class Seen:
     they exist. ``history`` is read only while the version of latest is unchecked, ``inspection`` only for an opening release.
     ``current_refused`` says why current must not be called, ``previous_problem`` (read for a rollback) why previous could not
     serve. ``sights`` holds what was seen of releases beyond their items; of one that could not be looked at there is none.
+    ``probed`` names the releases whose preflight goes on in the next pass, since a request of it failed to go out, or took long.
     """
 
     app: App
@@ -128,6 +131,7 @@ class Seen:
     sights: Mapping[str, Sight] = field(default_factory=dict)
     current_refused: str | None = None
     previous_problem: str | None = None
+    probed: frozenset[str] = frozenset()
 
     @property
     def serving(self) -> Pointer | None:

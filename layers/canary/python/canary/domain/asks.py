@@ -8,7 +8,7 @@ from typing import Final
 from canary.domain import judge
 from canary.domain.app import Seen
 from canary.domain.case import case_of, sight_of
-from canary.domain.changes import abort, save, with_record
+from canary.domain.changes import abort, amiss, save, with_record
 from canary.domain.judge import Judgement
 from canary.domain.plan import DAY_MS
 from canary.domain.release import Ask, Flip, Release, Verb
@@ -33,8 +33,10 @@ class NotPossible(Exception):
 
 
 def carry_out(release: Release, seen: Seen, now: int) -> Step | None:
-    """Carry out the oldest ask; None while it has to wait."""
-    ask, rest = release.asks[0], replace(release, asks=release.asks[1:])
+    """Carry out the oldest ask, an abort before any other; None while it has to wait."""
+    ask = next((each for each in release.asks if each.verb is Verb.ABORT and release.state in _STOPPABLE), release.asks[0])
+    at = release.asks.index(ask)
+    rest = replace(release, asks=(*release.asks[:at], *release.asks[at + 1 :]))
     if ask.verb is Verb.ROLLBACK:
         return _rollback(release, rest, ask, seen, now)
     if ask.verb is Verb.ABORT and release.state is _S.OPENING:
@@ -115,17 +117,18 @@ def _answered_otherwise(release: Release) -> str | None:
             return None
 
 
-def _promote(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -> Step | None:
+def _promote(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -> Step:
     """Go on from a stage that has proved enough; by ``force`` to the flip from wherever it is, if anything succeeded at all."""
     sight = sight_of(release, seen)
-    if sight is None:
-        return None
+    if sight is None or sight.unread:
+        unseen = (sight and sight.unread) or "its requests could not be looked at just now"
+        return _refuse(release, rest, ask, f"promotion needs proof, and {unseen}: ask again", now)
     case = replace(case_of(release, sight, now), bake=False)
     verdict = judge.judge(case)
     if verdict.judgement is Judgement.FAIL:
         return _refuse(release, rest, ask, f"promotion needs proof: {verdict.reason}", now)
-    if seen.serving is None:
-        return _refuse(release, rest, ask, "promotion needs proof: current is missing or must not be called", now)
+    if why := amiss(release, seen, forced=ask.force):
+        return _refuse(release, rest, ask, f"promotion needs proof: {why}", now)
     if ask.force:
         if not release.tally.succeeded:
             why = "nothing has succeeded on latest yet, and no evidence never promotes, by force neither"
@@ -160,7 +163,9 @@ def _once(rest: Release) -> Release:
 def _others(release: Release, seen: Seen) -> list[Release]:
     """Unfinished releases that go first; what only waits behind this one does not."""
     others = [other for name, other in seen.releases.items() if name != release.release and not other.ended]
-    return [other for other in others if not (other.state is _S.OPENING and other.behind == release.release)]
+    return [
+        other for other in others if not (other.state is _S.OPENING and other.behind == release.release and not other.accepted)
+    ]
 
 
 def cannot_go_back(release: Release, seen: Seen) -> str | None:

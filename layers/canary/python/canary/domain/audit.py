@@ -45,7 +45,7 @@ GRACE_MS: Final = 60_000
 class Row:
     """One audit row.
 
-    ``share``: the coin's percent when it was tossed. ``unstarted``: surely nothing ran, so the slot goes back. ``counted``: in
+    ``share``: the coin's, in parts of 10,000. ``unstarted``: surely nothing ran, so the slot goes back. ``counted``: in
     the release's counters.
     """
 
@@ -114,6 +114,11 @@ class Execution:
     started_at: int | None = None
     stopped_at: int | None = None
     error: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name: a request id, where the router has started it."""
+        return self.arn.rsplit(":", 1)[-1]
 
 
 def settle(row: Row, seen: Execution | None, now: int) -> RowUpdate | None:

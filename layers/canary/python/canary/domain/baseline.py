@@ -52,6 +52,10 @@ class Baseline:
         """Whether durations can be compared."""
         return self.executions >= LEAST_DURATIONS and self.slowest_ms > 0
 
+    def overdue_ms(self, hung_after: float) -> int | None:
+        """How long a request may be on its way before it counts as hanging; None where durations say nothing."""
+        return round(hung_after * self.slowest_ms) if self.timed else None
+
     def bin_of(self, duration_ms: int) -> int:
         """The bin of a duration, 0 to 4: of one that is still growing the lowest that it can end in."""
         return sum(duration_ms > cut for cut in self.cuts_ms)

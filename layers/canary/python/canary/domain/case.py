@@ -58,7 +58,9 @@ def case_of(release: Release, sight: Sight, now: int) -> Case:
 def _evidence(release: Release, sight: Sight, watch: WatchSight | None, now: int) -> Evidence:
     """The evidence of the trial, and of the executions since the promotion: all of them are latest's, at a share of one."""
     gathered, running = release.gathered, sight.running
-    evidence = gather(gathered, running, sight.control, release.baseline, lost=release.tally.lost, now=now)
+    evidence = gather(
+        gathered, running, sight.control, release.baseline, hung_after=release.plan.hung_after, lost=release.tally.lost, now=now
+    )
     if sight.uncompared:  # perhaps current fails as often: then what the coin sent says nothing of latest
         evidence = replace(evidence, epochs=())
     if watch is None:
@@ -85,6 +87,7 @@ def recorded(release: Release, case: Case, verdict: Verdict, decision: str, code
         decision=decision,
         case=case_document(case),
         numbers=_fields(verdict.numbers) if verdict.numbers else {},
+        before=release.record,
     )
 
 

@@ -46,6 +46,16 @@ def overtaken(release: Release, seen: Seen, now: int) -> SaveRelease | None:
     return save(release, after.announcing(NoticeKind.SUPERSEDED, f"{release.tag} gave way to release {key}", now))
 
 
+def amiss(release: Release, seen: Seen, *, forced: bool = False) -> str | None:
+    """Say what is wrong with current: it cannot be left, or it is not the one that a judged release was compared with."""
+    if seen.serving is None:
+        return "current is missing or names no target that may be called"
+    arn = seen.serving.target.arn
+    if release.plan.judged and not forced and release.against not in {None, arn, release.target}:
+        return f"current is {arn} by now, and the evidence compares with {release.against}: write that back, or release again"
+    return None
+
+
 def waits(release: Release, seen: Seen) -> bool:
     """Whether another release goes first: then ``latest`` stays as it is, so that routers find that one."""
     first = seen.releases.get(release.behind) if release.behind else None

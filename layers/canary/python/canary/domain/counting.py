@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from canary.domain.audit import FAILURES, IN_FLIGHT, Arm, Row, Status
-from canary.domain.baseline import Baseline
 from canary.domain.evidence import ALONE, Gathered
 from canary.domain.release import Control, Release
 
@@ -27,7 +26,7 @@ def accounted(release: Release, rows: Sequence[Row]) -> Release:
     for row in new:
         if row.arm is Arm.LATEST:
             tally = tally.plus(row.status, unstarted=row.unstarted)
-        gathered = _gathered(gathered, row, release.baseline)
+        gathered = _gathered(gathered, row, release)
     seen = {row.request_id for row in rows}
     return replace(
         release,
@@ -38,7 +37,7 @@ def accounted(release: Release, rows: Sequence[Row]) -> Release:
         claimed=release.claimed - sum(row.unstarted for row in new if row.arm is Arm.LATEST),
         state_machine=release.state_machine or next((row.state_machine for row in mine if row.state_machine), None),
         named=release.named or any(is_named(row) for row in mine),
-        control=release.control or _control(rows),
+        control=release.control or _control(row for row in rows if _compares(row, release)),
     )
 
 
@@ -47,13 +46,20 @@ def is_named(row: Row) -> bool:
     return row.transform_id is not None and row.transform_id.rsplit(":", 1)[-1] == row.request_id
 
 
-def _gathered(gathered: Gathered, row: Row, baseline: Baseline) -> Gathered:
+def _compares(row: Row, release: Release) -> bool:
+    """Whether a row is of the current that the release is compared with: somebody may have written another since."""
+    return row.arm is Arm.CURRENT and release.against in {row.target, None}
+
+
+def _gathered(gathered: Gathered, row: Row, release: Release) -> Gathered:
+    baseline = release.baseline
     if row.status is Status.LOST:
         return gathered
     share = row.share if row.share is not None else ALONE
     if row.arm is Arm.CURRENT:
         # One with a workflow is counted where the workflows are listed.
-        return gathered.with_control(share) if row.status in FAILURES and row.transform_id is None else gathered
+        failed = row.status in FAILURES and row.transform_id is None and _compares(row, release)
+        return gathered.with_control({share: 1}) if failed else gathered
     duration = row.duration_ms if baseline.timed else None
     return gathered.plus(
         share=share,
@@ -63,9 +69,9 @@ def _gathered(gathered: Gathered, row: Row, baseline: Baseline) -> Gathered:
     )
 
 
-def _control(rows: Sequence[Row]) -> Control | None:
+def _control(samples: Iterable[Row]) -> Control | None:
     """What a control sample that current has answered tells of its workflows: one that is lost cannot be found by its name."""
-    sample = next((row for row in rows if row.arm is Arm.CURRENT and row.status not in FAILURES), None)
+    sample = next((row for row in samples if row.status not in FAILURES), None)
     if sample is None:
         return None
     return Control(sample.state_machine, is_named(sample) if sample.transform_id else sample.status is Status.SUCCEEDED)

@@ -12,8 +12,8 @@ from typing import Final
 
 from canary.domain.baseline import Baseline
 
-#: A share of 100 percent: everything that may go to latest goes there.
-ALONE: Final = 100
+#: Shares are in parts of so many. This one is all: everything that may go to latest goes there.
+ALONE: Final = 10_000
 #: So many finished requests are kept apart, each in a slice of its own; above it neighbours are put together.
 MOST_SLICES: Final = 64
 _BINS: Final = 5
@@ -41,14 +41,16 @@ class Slice:
 class Gathered:
     """What a release keeps of its outcomes.
 
-    ``shares`` by percent. ``bins`` counts finished requests of latest by duration. ``prefix`` holds those that were claimed
-    before the oldest one that is unfinished, ``tail`` the others, oldest first.
+    ``shares`` by what the coin was worth. ``bins`` counts finished requests of latest by duration. ``prefix`` holds those that
+    were claimed before the oldest one that is unfinished, ``tail`` the others, oldest first. Failed workflows of current that
+    started before ``compared_until`` (0: the release's opening) are in ``shares``; later ones are read anew in each pass.
     """
 
     shares: Mapping[int, Share] = field(default_factory=dict)
     bins: tuple[int, ...] = (0,) * _BINS
     prefix: Slice = Slice(0)
     tail: tuple[Slice, ...] = ()
+    compared_until: int = 0
 
     def plus(self, *, share: int, failed: bool, claimed_at: int, duration_bin: int | None) -> Gathered:
         """Add an outcome of latest. ``duration_bin`` is None where its duration says nothing."""
@@ -57,13 +59,15 @@ class Gathered:
         bins, at = self.bins, duration_bin
         if at is not None:
             bins = (*bins[:at], bins[at] + 1, *bins[at + 1 :])
-        tail = _inserted(self.tail, claimed_at, failed)
-        return Gathered(shares={**self.shares, share: added}, bins=bins, prefix=self.prefix, tail=tail)
+        return replace(self, shares={**self.shares, share: added}, bins=bins, tail=_inserted(self.tail, claimed_at, failed))
 
-    def with_control(self, share: int) -> Gathered:
-        """Add a failure of current, of a request that had lost the coin at this share."""
-        there = self.shares.get(share, Share())
-        return replace(self, shares={**self.shares, share: replace(there, control=there.control + 1)})
+    def with_control(self, failures: Mapping[int, int], until: int | None = None) -> Gathered:
+        """Add failures of current, of requests that had lost the coin, by share: all that started before ``until``, if given."""
+        shares = dict(self.shares)
+        for share, count in failures.items():
+            there = shares.get(share, Share())
+            shares[share] = replace(there, control=there.control + count)
+        return replace(self, shares=shares, compared_until=self.compared_until if until is None else until)
 
     def settled_before(self, oldest: int | None) -> Gathered:
         """Move what was claimed before the oldest unfinished claim (None: there is none) from the tail to the prefix."""
@@ -119,7 +123,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """Failures under one share below 100 percent: of either stack (``both``), and those of ``latest``."""
+    """Failures under one share below `ALONE`: of either stack (``both``), and those of ``latest``."""
 
     share: int
     both: int
@@ -130,15 +134,17 @@ class Epoch:
 class Evidence:
     """All that outcomes say at one moment.
 
-    ``alone_*`` are requests at a share of 100 percent, or of a release whose current cannot be compared; running ones count as
+    ``alone_*`` are requests at a share of `ALONE`, or of a release whose current cannot be compared; running ones count as
     started. ``prefix_*`` are those that were claimed before the oldest unfinished one. ``bins`` count running ones in the
-    lowest bin that their age allows.
+    lowest bin that their age allows. ``overdue`` ones of those that run have run for so long that they count as failed until
+    they end: in ``alone_*``, whatever their share, since nobody knows of current's, and in ``prefix_*``.
     """
 
     finished: int = 0
     failed: int = 0
     lost: int = 0
     running: int = 0
+    overdue: int = 0
     oldest_ms: int = 0
     alone_started: int = 0
     alone_failed: int = 0
@@ -154,13 +160,21 @@ def gather(
     control: Mapping[int, int] | None,
     baseline: Baseline,
     *,
+    hung_after: float,
     lost: int,
     now: int,
 ) -> Evidence:
-    """Read the evidence at one moment. ``control``: current's failures by share; None where current cannot be compared."""
+    """Read the evidence at one moment. ``control``: current's failures by share; None where current cannot be compared.
+
+    A request is overdue once it has been on its way for longer than ``hung_after`` times what 99.9 % of current's take.
+    """
     going = tuple(running)
-    oldest = min((each.claimed_at for each in going), default=None)
+    late = baseline.overdue_ms(hung_after)
+    overdue = [each for each in going if late is not None and each.age(now) > late]
+    in_time = [each for each in going if late is None or each.age(now) <= late] if overdue else going
+    oldest = min((each.claimed_at for each in in_time), default=None)
     ready = kept.settled_before(oldest).prefix
+    hung = sum(oldest is None or each.claimed_at < oldest for each in overdue)
     compared = {*kept.shares, *control} - {ALONE} if control is not None else set()
     alone = [each for share, each in kept.shares.items() if share not in compared]
     bins = list(kept.bins)
@@ -171,13 +185,16 @@ def gather(
         failed=sum(each.failed for each in kept.shares.values()),
         lost=lost,
         running=len(going),
+        overdue=len(overdue),
         oldest_ms=max((each.age(now) for each in going), default=0),
-        alone_started=sum(each.finished for each in alone) + sum(control is None or each.share == ALONE for each in going),
-        alone_failed=sum(each.failed for each in alone),
+        alone_started=sum(each.finished for each in alone)
+        + sum(control is None or each.share == ALONE for each in in_time)
+        + len(overdue),
+        alone_failed=sum(each.failed for each in alone) + len(overdue),
         epochs=tuple(_epoch(share, kept.shares.get(share, Share()), control or {}) for share in sorted(compared)),
         bins=tuple(bins) if baseline.timed else (0,) * _BINS,
-        prefix_finished=ready.finished,
-        prefix_failed=ready.failed,
+        prefix_finished=ready.finished + hung,
+        prefix_failed=ready.failed + hung,
     )
 
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from canary.domain.alarm import AlarmState
 from canary.domain.baseline import Baseline
 from canary.domain.evidence import Evidence
-from canary.domain.measure import Numbers, failing, hung, measured, slow
+from canary.domain.measure import Numbers, failing, measured, overdue, slow
 from canary.domain.plan import Plan, Stage
 from canary.domain.sight import WatchSight
 from canary.domain.words import duration, percent, requests
@@ -103,19 +103,25 @@ def _fails(case: Case, numbers: Numbers | None) -> str | None:
         return f"the alarm {ringing[0]!r} is in state ALARM"
     if numbers is None:
         return None
-    evidence, baseline = case.evidence, case.baseline
-    return failing(evidence, baseline, numbers) or slow(evidence, numbers) or hung(evidence, baseline, plan)
+    return failing(case.evidence, case.baseline, plan, numbers) or slow(case.evidence, numbers)
 
 
 def _unseen(case: Case) -> str | None:
     """What could not be observed: it says nothing, neither good nor bad."""
     if case.blind:
         return case.blind
+    if case.watch is not None and _unwatched(case, case.watch):
+        return "nothing has ended since the promotion: there was nothing to watch"
     if missing := [name for name in case.now.alarms if name not in case.alarms]:
         return f"there is no alarm {missing[0]!r} in CloudWatch, and what is not there is not OK"
     if case.watch is None and case.lost > case.lost_forgiven:
         return f"the outcome of {requests(case.lost - case.lost_forgiven)} is unknown (LOST), and unknown is not success"
     return None
+
+
+def _unwatched(case: Case, watch: WatchSight) -> bool:
+    """Whether the time of a watch is over, and nothing was seen in it."""
+    return watch.succeeded + watch.failed == 0 and case.at >= case.stage_since + longest(case.plan)
 
 
 def _unsent(case: Case) -> str | None:
@@ -140,6 +146,8 @@ def _waits(case: Case, numbers: Numbers | None) -> list[str]:
         waits.append(f"{case.completed} of {stage.bake.completed} finished while it bakes")
     if case.bake and not waits and case.at < (baked := case.stage_since + stage.bake.ms):
         waits.append(f"{_ended(case)}; baking for {duration(baked - case.at)} more")
+    if waits and (hanging := overdue(case.evidence, case.baseline, case.plan)):
+        waits.append(hanging)
     waits += [f"the alarm {name!r} has insufficient data" for name in stage.alarms if case.alarms[name] is not AlarmState.OK]
     return waits
 
@@ -154,6 +162,8 @@ def _watch_waits(case: Case) -> list[str]:
     ended = watch.succeeded + watch.failed
     if ended < span.completed and case.at < case.stage_since + longest(case.plan):
         return [f"watching: {ended} of {span.completed} executions have ended since the promotion, {watch.failed} failed"]
+    if not ended and case.at < case.stage_since + longest(case.plan):
+        return ["watching: nothing has ended since the promotion"]
     if case.at < (until := case.stage_since + span.ms):
         return [f"watching for {duration(until - case.at)} more: {watch.failed} of {requests(watch.started)} failed so far"]
     return []

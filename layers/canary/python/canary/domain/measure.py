@@ -19,7 +19,7 @@ from canary.domain.bets import (
     promotion_bound,
     slow_at,
 )
-from canary.domain.evidence import Evidence
+from canary.domain.evidence import ALONE, Evidence
 from canary.domain.pace import slots
 from canary.domain.plan import Plan
 from canary.domain.words import duration, percent
@@ -66,7 +66,7 @@ def bad_rate(plan: Plan, baseline: Baseline) -> float:
 def measured(evidence: Evidence, baseline: Baseline, plan: Plan) -> Numbers:
     """Weigh the evidence."""
     started, failed = evidence.alone_started, evidence.alone_failed
-    concurrent = concurrent_bet((each.share / 100, each.both, each.latest) for each in evidence.epochs)
+    concurrent = concurrent_bet((each.share / ALONE, each.both, each.latest) for each in evidence.epochs)
     normal, bad = baseline.rate, bad_rate(plan, baseline)
     finished = evidence.prefix_finished
     bound = promotion_bound(finished, evidence.prefix_failed, normal, bad) if finished else 0.0
@@ -89,16 +89,26 @@ def measured(evidence: Evidence, baseline: Baseline, plan: Plan) -> Numbers:
     )
 
 
-def failing(evidence: Evidence, baseline: Baseline, numbers: Numbers) -> str | None:
-    """Say that latest fails too often."""
+def failing(evidence: Evidence, baseline: Baseline, plan: Plan, numbers: Numbers) -> str | None:
+    """Say that latest fails too often, or hangs."""
     if numbers.failures < numbers.failures_at:
         return None
-    compared = sum(each.both for each in evidence.epochs)
     words = f"{evidence.failed} of {evidence.finished} finished requests failed, where {percent(baseline.rate)} is normal"
-    if compared:
+    if hanging := overdue(evidence, baseline, plan):
+        words += f"; {hanging}"
+    if compared := sum(each.both for each in evidence.epochs):
         share = sum(each.latest for each in evidence.epochs)
         words += f"; of {compared} failures while the coin decided, {share} were latest's"
     return f"{words} (evidence {numbers.failures:.2f} of {numbers.failures_at:.2f})"
+
+
+def overdue(evidence: Evidence, baseline: Baseline, plan: Plan) -> str | None:
+    """Say what hangs, and so counts as failed until it ends."""
+    if not evidence.overdue:
+        return None
+    normal = f"{plan.hung_after:g} times the {duration(baseline.slowest_ms)} in which 99.9 % of current's end"
+    hang = "1 request hangs" if evidence.overdue == 1 else f"{evidence.overdue} requests hang"
+    return f"{hang}: on the way for {duration(evidence.oldest_ms)}, more than {normal}"
 
 
 def slow(evidence: Evidence, numbers: Numbers) -> str | None:
@@ -110,12 +120,3 @@ def slow(evidence: Evidence, numbers: Numbers) -> str | None:
     count, cut = max(beyond, key=lambda each: each[0] + total * each[1])  # where it differs most from current
     words = f"it is slower than current: {count} of {total} took longer than {percent(cut)} of current's do"
     return f"{words} (evidence {numbers.durations_decide:.2f} of {numbers.durations_at:.2f})"
-
-
-def hung(evidence: Evidence, baseline: Baseline, plan: Plan) -> str | None:
-    """Say that a workflow is not going to end."""
-    limit = round(plan.hung_after * baseline.slowest_ms)
-    if not baseline.timed or evidence.oldest_ms <= limit:
-        return None
-    normal = f"{plan.hung_after:g} times the {duration(baseline.slowest_ms)} in which 99.9 % of current's end"
-    return f"a workflow hangs: it has been running for {duration(evidence.oldest_ms)}, more than {normal}"

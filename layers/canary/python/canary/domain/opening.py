@@ -19,7 +19,7 @@ from canary.domain.stages import begun
 from canary.domain.states import Gate, ReleaseState
 from canary.domain.steps import BlankLatest, CreateRelease, RunProbe, SaveApp, Step
 from canary.domain.target import MOST_CHARACTERS, InvalidTarget, parse_pointer, shorten
-from canary.domain.words import duration, percent, requests, weight_of_proof
+from canary.domain.words import duration, of_traffic, percent, requests, weight_of_proof
 
 _S = ReleaseState
 _RUNNING_PROBES: Final = frozenset({Status.CLAIMED, Status.RUNNING})
@@ -103,8 +103,16 @@ def _looked_at(release: Release, seen: Seen, now: int) -> Step | None:
         return _refuse(release, f"the plan cannot be used: {error}", now)
     if problem := _objection(release, inspection, plan, seen):
         return _refuse(release, problem, now)
-    accepted = replace(release, plan=plan, baseline=inspection.baseline, control=inspection.control, accepted=True)
-    accepted = replace(accepted, opened_at=now)  # its deadline counts from here, however long it had to wait behind another
+    accepted = replace(
+        release,
+        plan=plan,
+        against=seen.serving.target.arn if seen.serving else None,
+        baseline=inspection.baseline,
+        control=inspection.control,
+        warning=inspection.warning,
+        accepted=True,
+        opened_at=now,  # its deadline counts from here, however long it had to wait behind another
+    )
     if plan.preflight:
         why = f"the preflight comes first: {requests(len(plan.preflight))}, synthetic"
         return save(release, accepted.noted("accepted", now=now, why=why))
@@ -145,6 +153,8 @@ def _preflight(release: Release, seen: Seen, now: int) -> Step | None:
     for number in range(total):
         probe = release.probes.get(number)
         if probe is None:
+            if release.release in seen.probed:
+                return None
             return RunProbe(release, number, f"preflight {number + 1} of {total}")
         if probe.status not in _RUNNING_PROBES | {Status.SUCCEEDED}:
             error = f" ({probe.error})" if probe.error else ""
@@ -160,9 +170,10 @@ def _begin(before: Release, release: Release, seen: Seen, now: int) -> Step:
     """Grant the first slots and open the gate."""
     plan = release.plan
     target = parse_pointer(release.value).target
-    warning = f"{target.arn} is mutable: publish a version and release that" if target.mutable else None
+    mutable = f"{target.arn} is mutable: publish a version and release that" if target.mutable else None
+    warning = ". ".join(filter(None, (release.warning, mutable))) or None
     changes = begun(release, 0, Evidence(), release.baseline, now)
-    granted = f"{requests(changes['granted'])} to begin with, {changes['share']} % of the traffic" if plan.judged else ""
+    granted = f"{requests(changes['granted'])} to begin with, {of_traffic(changes['share'])}" if plan.judged else ""
     granted = granted or f"{plan.stages[0].quota} slots granted"
     after = release.moved(
         _S.RUNNING,
@@ -184,6 +195,6 @@ def learned(release: Release, seen: Seen) -> Step | None:
     if release.control is None or seen.serving is None or release.control.machine is None:
         return None
     news = Learned(seen.serving.target.arn, release.control)
-    if seen.app.learned == news or seen.serving.target.arn == release.target:
+    if seen.app.learned == news or release.against not in {None, news.target} or news.target == release.target:
         return None
     return SaveApp(replace(seen.app, learned=news), "where current's workflows run is known now")

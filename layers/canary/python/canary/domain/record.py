@@ -13,6 +13,9 @@ from canary.domain.release import timestamp
 class Record:
     """One decision. ``case`` is the judge's whole input and ``numbers`` what it computed, as JSON documents.
 
+    ``before`` names the record of the decision that the release bore then; a decision that is not carried out is in nobody's
+    ``before``.
+
     ``rev`` is the revision of the release that was judged, ``decision`` what was done about the verdict, ``code`` our version.
     """
 
@@ -26,6 +29,7 @@ class Record:
     decision: str
     case: Mapping[str, Any]
     numbers: Mapping[str, float]
+    before: str | None = None
 
     @property
     def name(self) -> str:

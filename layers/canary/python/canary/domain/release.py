@@ -101,11 +101,18 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Executions of the promoted stack that started ``since`` its promotion and before ``until``, and were counted."""
+    """What is counted of the promoted stack's executions ``since`` its promotion.
+
+    ``started`` of them from ``counted_from`` on and before ``until``: the promotion, or later, where more started between two
+    looks than can be listed. ``failed`` of those that started before ``failed_until``; later ones are read anew in each pass.
+    """
 
     since: int = 0
+    counted_from: int = 0
     until: int = 0
     started: int = 0
+    failed_until: int = 0
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +123,10 @@ class Release:
     alone, on condition that ``rev`` is what it read. ``value`` is the parameter as it stood, ``target`` its ARN.
 
     ``granted`` slots are allowed so far, up to ``allowed`` of them in this stage (None: as the evidence or the coin gives them);
-    ``share`` is the coin's percent. ``forgiven`` are unknown or refunded ones that an operator let pass by ``resume``.
-    ``stage_base`` is how many requests were known or on their way when the stage began. ``accepted``: target and plan were looked
-    at, and the preflight may run. ``behind`` names the release that goes first, and that routers serve meanwhile.
+    ``share`` is the coin's, in parts of 10,000. ``forgiven`` are unknown or refunded ones that an operator let pass. ``stage_base``
+    is how many requests were known or on their way when the stage began, ``asked_at`` when a person was first asked at its gate.
+    ``accepted``: target and plan were looked at, and the preflight may run. ``against`` is the current that it is compared with,
+    whose ``baseline`` and ``control`` these are. ``behind`` names the release that goes first, and that routers serve meanwhile.
     ``returning``: it was taken back, and that is being taken back. ``record`` names its newest evidence record.
     """
 
@@ -138,7 +146,8 @@ class Release:
     stage: int = 0
     stage_since: int = 0
     stage_base: int = 0
-    share: int = 50
+    asked_at: int | None = None
+    share: int = 5_000
     allowed: int | None = None
     granted: int = 0
     claimed: int = 0
@@ -150,6 +159,7 @@ class Release:
     refunds_forgiven: int = 0
     state_machine: str | None = None
     named: bool = False
+    against: str | None = None
     baseline: Baseline = field(default_factory=Baseline)
     gathered: Gathered = field(default_factory=Gathered)
     control: Control | None = None

@@ -8,7 +8,7 @@ from typing import Final
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SHAPE: Final = re.compile(
-    r"[0-9A-HJKMNP-TV-Z]{26}(?:-r(?P<release>\d{8,}-[0-9a-f]{8})|-c(?P<share>\d\d)(?P<digest>[0-9a-f]{8}))?(?:-k(?P<key>[0-9a-f]{32}))?"
+    r"[0-9A-HJKMNP-TV-Z]{26}(?:-r(?P<release>\d{8,}-[0-9a-f]{8})|-c(?P<share>\d{4})(?P<digest>[0-9a-f]{8}))?(?:-k(?P<key>[0-9a-f]{32}))?"
 )
 
 
@@ -16,7 +16,7 @@ _SHAPE: Final = re.compile(
 class Record:
     """Where a request's record is: the audit row of a release, the record of a key, both, or nowhere.
 
-    ``control`` is set on a request that lost the coin: the release's digest and the share of latest in percent.
+    ``control`` is set on a request that lost the coin: the release's digest and the share of latest, in parts of 10,000.
     """
 
     release: str | None
@@ -34,7 +34,7 @@ def new_request_id(
     """
     number = (now << 80) | (randomness & ((1 << 80) - 1))
     digits = [_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5)]
-    mark = f"-r{release}" if release else f"-c{control[1]:02d}{digest_of(control[0])}" if control else ""
+    mark = f"-r{release}" if release else f"-c{control[1]:04d}{digest_of(control[0])}" if control else ""
     return "".join(digits) + mark + (f"-k{key}" if key else "")
 
 

@@ -27,7 +27,8 @@ class Sight:
 
     ``running``: its requests on latest that are not counted yet; ``controls`` control samples run. ``control``: current's
     failures by share; None where current's workflows cannot be told apart. ``uncompared``: they can, and could
-    not be read. ``alarms``: the states of its plan's alarms that exist. ``blind`` says what could not be read.
+    not be read. ``alarms``: the states of its plan's alarms that exist. ``blind`` says what may not or cannot be read, ``unread``
+    what could not just now: then what was seen may fail the release, and decides nothing else.
     """
 
     running: tuple[Running, ...] = ()
@@ -37,3 +38,4 @@ class Sight:
     alarms: Mapping[str, AlarmState] = field(default_factory=dict)
     watch: WatchSight | None = None
     blind: str | None = None
+    unread: str | None = None

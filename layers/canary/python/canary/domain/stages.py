@@ -26,8 +26,9 @@ def begun(release: Release, number: int, evidence: Evidence, baseline: Baseline,
         "stage": number,
         "stage_since": now,
         "stage_base": release.claimed - release.tally.lost,
+        "asked_at": None,
         "allowed": allowed,
-        "granted": _granted(release, allowed, earned if stage.earned else None),
+        "granted": _granted(release, allowed, earned + evidence.overdue if stage.earned else None),
         "share": share_of(stage, earned, baseline),
     }
 
@@ -36,7 +37,7 @@ def granting(release: Release, case: Case) -> dict[str, Any]:
     """What changes in a release when its slots and its share follow the evidence; nothing: they are as they should be."""
     stage = case.now
     earned = slots(case.evidence, case.baseline)
-    granted = _granted(release, release.allowed, earned if stage.earned else None)
+    granted = _granted(release, release.allowed, earned + case.evidence.overdue if stage.earned else None)
     if not stage.earned and release.granted - release.claimed >= MOST_OUT // 2:
         granted = release.granted  # enough are free; a write for each request would cost more than it is worth
     wanted = {"granted": granted, "share": share_of(stage, earned, case.baseline)}
@@ -44,7 +45,10 @@ def granting(release: Release, case: Case) -> dict[str, Any]:
 
 
 def _granted(release: Release, allowed: int | None, earned: int | None) -> int:
-    """How many slots may have been claimed by now. What is claimed cannot be taken back, so it is never less than that."""
+    """How many slots may have been claimed by now. What is claimed cannot be taken back, so it is never less than that.
+
+    ``earned`` may be on the way, beside those that hang: else two of them would keep all that could tell more from coming.
+    """
     if earned is not None:
         return max(release.claimed, release.tally.settled + earned)
     return release.claimed + MOST_OUT if allowed is None else min(allowed, release.claimed + MOST_OUT)

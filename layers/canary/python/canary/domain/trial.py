@@ -9,7 +9,7 @@ from canary.domain.alarm import AlarmState
 from canary.domain.app import Seen
 from canary.domain.asks import carry_out
 from canary.domain.case import case_of, sight_of
-from canary.domain.changes import abort, held, overtaken, save, with_record
+from canary.domain.changes import abort, amiss, held, overtaken, save, with_record
 from canary.domain.judge import Case, Judgement, Verdict
 from canary.domain.plan import GateDefault, ManualGate, NoData
 from canary.domain.release import Release
@@ -17,7 +17,7 @@ from canary.domain.sight import Sight
 from canary.domain.stages import advance, granting, promoting
 from canary.domain.states import PASSING_HOLDS, Gate, Hold, ReleaseState
 from canary.domain.steps import SaveRelease, Step
-from canary.domain.words import duration
+from canary.domain.words import duration, of_traffic
 
 _S = ReleaseState
 
@@ -29,13 +29,13 @@ def on_trial(release: Release, seen: Seen, now: int) -> Step | None:
     if release.asks:
         return carry_out(release, seen, now)
     sight = sight_of(release, seen)
-    if sight is None:
+    unread = sight.unread if sight else "its requests could not be looked at"
+    case = case_of(release, sight or Sight(), now)
+    verdict = judge.judge(case)
+    if unread and (sight is None or verdict.judgement is not Judgement.FAIL):
         if now < release.opened_at + release.plan.deadline_ms:
             return None
-        unseen = Verdict(Judgement.ERROR, "its requests could not be looked at")
-        return _at_the_deadline(release, seen, case_of(release, Sight(), now), unseen, now)
-    case = case_of(release, sight, now)
-    verdict = judge.judge(case)
+        return _at_the_deadline(release, seen, case, Verdict(Judgement.ERROR, unread), now)
     step = _decided(release, seen, case, verdict, now)
     if step is None:
         return None
@@ -46,7 +46,7 @@ def _decided(release: Release, seen: Seen, case: Case, verdict: Verdict, now: in
     if verdict.judgement is Judgement.FAIL:
         return abort(release, verdict.reason, now, verdict=str(verdict))
     going = release.state is _S.RUNNING and release.gate is Gate.OPEN
-    if verdict.judgement is Judgement.PASS and seen.serving is not None:
+    if verdict.judgement is Judgement.PASS and not amiss(release, seen):
         gate = case.now.gate
         if gate is not None and (going or release.hold is Hold.APPROVAL):
             return _at_the_gate(release, seen, case, verdict, gate, now)
@@ -54,14 +54,16 @@ def _decided(release: Release, seen: Seen, case: Case, verdict: Verdict, now: in
             return advance(release, seen, case, now, verdict.reason)
     if now >= release.opened_at + release.plan.deadline_ms:
         return _at_the_deadline(release, seen, case, verdict, now)
-    obstacle = _obstacle(seen, case, verdict)
+    obstacle = _obstacle(release, seen, case, verdict)
     lapsed = release.hold is Hold.APPROVAL and verdict.judgement is not Judgement.PASS  # what ran on has changed the verdict
     passing = release.hold in PASSING_HOLDS or lapsed
     if obstacle and (release.state is _S.RUNNING or (passing and obstacle[0] is not release.hold)):
         return held(release, *obstacle, now, verdict=str(verdict))
     if passing and not obstacle:
         gate_now = Gate.CLOSED if seen.app.stopped else Gate.OPEN
-        return save(release, release.moved(_S.RUNNING, now=now, why=f"no longer so: {release.reason}", gate=gate_now))
+        why = f"no longer so: {release.reason}"
+        asked_at = None if lapsed else release.asked_at
+        return save(release, release.moved(_S.RUNNING, now=now, why=why, gate=gate_now, asked_at=asked_at))
     return _grant(release, case) if going else None
 
 
@@ -69,10 +71,11 @@ def _at_the_gate(release: Release, seen: Seen, case: Case, verdict: Verdict, gat
     """The stage has passed; a person says whether the release goes on, or, after a while, the plan does."""
     if release.hold is not Hold.APPROVAL:
         until = f"; after {duration(gate.timeout_ms)} without an answer the plan says {gate.default}"
-        return held(
-            release, Hold.APPROVAL, f"stage {release.stage + 1} waits for approval: {verdict.reason}{until}", now, str(verdict)
-        )
-    if now < release.since + gate.timeout_ms:
+        why = f"stage {release.stage + 1} waits for approval: {verdict.reason}{until}"
+        step = held(release, Hold.APPROVAL, why, now, str(verdict))
+        asked_at = release.asked_at if release.asked_at is not None else now  # a pause does not begin the gate's time anew
+        return replace(step, after=replace(step.after, asked_at=asked_at))
+    if now < (release.asked_at or release.since) + gate.timeout_ms:
         return None
     nobody = f"nobody answered at the gate of stage {release.stage + 1} within {duration(gate.timeout_ms)}"
     if gate.default is GateDefault.CONTINUE:
@@ -90,7 +93,7 @@ def _at_the_deadline(release: Release, seen: Seen, case: Case, verdict: Verdict,
     tally, going = release.tally, release.state is _S.RUNNING and release.gate is Gate.OPEN
     quiet = all(case.alarms.get(name) is AlarmState.OK for name in case.now.alarms)
     clean = tally.succeeded > 0 and not tally.failures and verdict.judgement is Judgement.WAIT and quiet
-    if no_data is NoData.PROMOTE and going and clean and seen.serving is not None:
+    if no_data is NoData.PROMOTE and going and clean and not amiss(release, seen):
         why = f"{why}; nothing failed, and the plan says promote"
         return save(release, promoting(release, seen, now, why, why))
     return abort(release, why, now, verdict=str(verdict))
@@ -100,13 +103,12 @@ def _out_of_time(release: Release, why: str) -> str:
     return f"not decided within its deadline of {duration(release.plan.deadline_ms)}: {why}"
 
 
-def _obstacle(seen: Seen, case: Case, verdict: Verdict) -> tuple[Hold, str] | None:
+def _obstacle(release: Release, seen: Seen, case: Case, verdict: Verdict) -> tuple[Hold, str] | None:
     """What keeps a release from going on."""
     if verdict.judgement is Judgement.ERROR:
         return _cause(case), verdict.reason
-    if seen.serving is None:
-        return Hold.CURRENT, "current is missing or names no target that may be called"
-    return None
+    why = amiss(release, seen)
+    return (Hold.CURRENT, why) if why else None
 
 
 def _cause(case: Case) -> Hold:
@@ -124,4 +126,4 @@ def _grant(release: Release, case: Case) -> SaveRelease | None:
     after = replace(release, **changes)
     free = max(0, after.granted - after.claimed)
     slots = "1 slot" if free == 1 else f"{free} slots"
-    return SaveRelease(release, after, f"{slots} free, {after.share} % of the requests: as the evidence has earned")
+    return SaveRelease(release, after, f"{slots} free, {of_traffic(after.share)}: as the evidence has earned")

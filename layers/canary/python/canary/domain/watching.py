@@ -9,10 +9,10 @@ from canary.domain.app import Seen
 from canary.domain.asks import cannot_go_back, carry_out, rolling_back
 from canary.domain.case import case_of, sight_of
 from canary.domain.changes import goes_on, save, with_record
-from canary.domain.judge import Judgement, judge, longest
+from canary.domain.judge import Case, Judgement, Verdict, judge, longest
 from canary.domain.plan_words import span_words
-from canary.domain.release import FLIPPER, NoticeKind, Release
-from canary.domain.states import ReleaseState
+from canary.domain.release import FLIPPER, NoticeKind, Release, Watched
+from canary.domain.states import Hold, ReleaseState
 from canary.domain.steps import SaveApp, SaveRelease, Step
 
 _S = ReleaseState
@@ -46,7 +46,9 @@ def begun_watch(release: Release, now: int) -> SaveRelease:
     after = release.moved(_S.WATCHING, now=now, why=f"{release.tag} is current")
     if release.plan.watch and not release.returning:
         text = f"{release.tag} is current now, and watched {span_words(release.plan.watch)}: {release.verdict}"
-        after = replace(after, watched=replace(after.watched, since=now, until=now)).announcing(NoticeKind.PROMOTED, text, now)
+        after = replace(after, watched=Watched(since=now, counted_from=now, until=now, failed_until=now)).announcing(
+            NoticeKind.PROMOTED, text, now
+        )
     return save(release, after)
 
 
@@ -67,6 +69,8 @@ def _watched(release: Release, seen: Seen, now: int) -> Step | None:
         return None
     case = case_of(release, sight, now)
     verdict = judge(case)
+    if sight.unread and verdict.judgement is not Judgement.FAIL:
+        return None
     if verdict.judgement is Judgement.PASS:
         return with_record(_settled(release, verdict.reason, now), case, verdict)
     if verdict.judgement is Judgement.ERROR and now >= release.watched.since + longest(release.plan):
@@ -74,7 +78,7 @@ def _watched(release: Release, seen: Seen, now: int) -> Step | None:
         after = _settled(release, why, now).after.announcing(NoticeKind.HELD, f"{release.tag}: {why}", now)
         return with_record(save(release, after), case, verdict)
     if verdict.judgement is not Judgement.FAIL:
-        return None
+        return _sees(release, case, verdict, now)
     if obstacle := cannot_go_back(release, seen):
         why = f"the watch failed ({verdict.reason}), and there is no way back: {obstacle}"
         after = release.moved(_S.PROMOTED, now=now, why=why)
@@ -82,6 +86,18 @@ def _watched(release: Release, seen: Seen, now: int) -> Step | None:
     else:
         step = save(release, rolling_back(release, seen, now, f"the watch failed: {verdict.reason}", FLIPPER))
     return with_record(step, case, verdict)
+
+
+def _sees(release: Release, case: Case, verdict: Verdict, now: int) -> Step | None:
+    """Say at once when the watch cannot see what it watches, and when it sees it again."""
+    hold = Hold.OBSERVATION if case.blind else None
+    if hold is release.hold:
+        return None
+    if hold is None:
+        return save(release, release.noted("the watch sees again", now=now, why=verdict.reason, hold=None))
+    after = release.noted("the watch is blind", now=now, why=verdict.reason, hold=hold)
+    text = f"{release.tag} is current, and its watch is blind: {verdict.reason}. It goes on by itself once that is mended"
+    return with_record(save(release, after.announcing(NoticeKind.HELD, text, now)), case, verdict)
 
 
 def _newer(release: Release, seen: Seen) -> str | None:

@@ -30,6 +30,11 @@ def percent(rate: float) -> str:
     return f"{100 * rate:.3g} %"
 
 
+def of_traffic(share: int) -> str:
+    """Write a share, in parts of 10,000: ``2.5 % of the traffic``."""
+    return f"{percent(share / 10_000)} of the traffic"
+
+
 def weight_of_proof(plan: Plan) -> str | None:
     """Say how little a short plan proves: the failure rate that n of n successes exclude at 95 %, 1 − 0.05^(1/n)."""
     if plan.judged or plan.quota is None or plan.quota > 10:

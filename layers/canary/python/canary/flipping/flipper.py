@@ -12,7 +12,7 @@ from canary.domain.lifecycle import decide
 from canary.domain.release import Release
 from canary.domain.sight import Sight
 from canary.domain.states import Hold, ReleaseState
-from canary.domain.steps import Announce, Step
+from canary.domain.steps import Announce, RunProbe, Step
 from canary.errors import Unavailable
 from canary.flipping.execute import execute
 from canary.flipping.follow import follow
@@ -28,6 +28,10 @@ _MOST_STEPS: Final = 60
 _MOST_LOOKS: Final = 3
 #: A pass that meets more errors than this is given up.
 _MOST_TROUBLES: Final = 5
+
+
+#: A preflight whose requests take longer than this goes on in the next pass: other apps wait.
+_SLOW_MS: Final = 3_000
 
 
 class Log(Protocol):
@@ -128,19 +132,22 @@ class Flipper:
         for name in seen.app.followed:
             if name in seen.releases:
                 self._see(seen.releases[name], sights, troubles)
-        steps = 0
+        steps, probed = 0, frozenset[str]()
         while steps < _MOST_STEPS:
-            seen = observe(world, app, sights, troubles)
+            seen = observe(world, app, sights, troubles, probed)
             step = decide(seen, world.clock())
             if step is None:
                 break
             self._tell(app, step)
+            began = world.clock()
             try:
                 execute(world, seen, step)
             except Unavailable as error:  # done or not, the next look tells: that is safer than to send it again
                 troubles.append(f"{type(step).__name__}: {error}")
                 if isinstance(step, Announce) or len(troubles) > _MOST_TROUBLES:
                     raise
+                probed |= _probing(step)
+            probed |= _probing(step) if world.clock() - began > _SLOW_MS else frozenset()
             steps += 1
         if troubles:
             self._log("the pass could not see everything", app=app, error=troubles[0])
@@ -154,13 +161,18 @@ class Flipper:
             follow_probes(world, release)
             followed = follow(world, release)
             counted = world.releases.release(release.app, name) or release
+            troubles += followed.troubles
             if followed.whole:  # else the next pass sees more
-                sights[name] = look(world, counted, followed)
+                sights[name] = look(world, counted, followed, troubles)
         except Unavailable as error:
             troubles.append(f"the requests of release {name} cannot be followed: {error}")
 
     def _tell(self, app: str, step: Step) -> None:
         self._log(type(step).__name__, app=app, why=step.why)
+
+
+def _probing(step: Step) -> frozenset[str]:
+    return frozenset({step.release.release} if isinstance(step, RunProbe) else ())
 
 
 def _held(seen: Seen) -> int:

@@ -18,10 +18,13 @@ from canary.domain.plan import OnAbort
 from canary.domain.release import Release
 from canary.domain.states import ReleaseState
 from canary.domain.target import InvalidTarget, TargetKind, execution_arn, is_execution, parse_target
+from canary.errors import Unavailable
 from canary.flipping.world import World
 
 #: Ids in one write: an expression has 4 KB.
 _BATCH: Final = 50
+#: After so many workflows that could not be stopped the next pass tries again.
+_MOST_TROUBLES: Final = 3
 
 T = TypeVar("T")
 
@@ -38,13 +41,15 @@ _METRICS = {
 class Followed:
     """What following a release has shown: what runs on latest, control samples that run, and what cannot be read.
 
-    ``whole`` is False while the index of rows in flight lags behind the counters: then more may be running.
+    ``whole`` is False while the index of rows in flight lags behind the counters: then more may be running. ``troubles``: what
+    could not be done, and is tried again by the next pass.
     """
 
     running: tuple[Running, ...] = ()
     controls: int = 0
     blind: str | None = None
     whole: bool = True
+    troubles: tuple[str, ...] = ()
 
 
 def follow(world: World, release: Release) -> Followed:
@@ -60,13 +65,13 @@ def follow(world: World, release: Release) -> Followed:
     whole = _is_whole(release, rows)
     _fence_off(world, release, rows)
     blind = _settle_rows(world, release, rows)
-    _stop(world, release, rows.values())
     uncounted = _count(world, release, rows, whole=whole)
     return Followed(
         running=_running(release, rows, uncounted),
         controls=sum(row.arm is Arm.CURRENT and row.status in IN_FLIGHT for row in rows.values()),
         blind=blind,
         whole=whole,
+        troubles=_stop(world, release, rows.values()),
     )
 
 
@@ -90,13 +95,20 @@ def _share(share: int | None, release: Release) -> int:
     return share if share is not None else release.share
 
 
-def _stop(world: World, release: Release, rows: Iterable[Row]) -> None:
-    """Stop what still runs on a stack that is out, where the plan says so."""
+def _stop(world: World, release: Release, rows: Iterable[Row]) -> tuple[str, ...]:
+    """Stop what still runs on a stack that is out, where the plan says so; say what could not be stopped."""
     if release.plan.on_abort is not OnAbort.STOP or release.state not in {ReleaseState.ABORTING, ReleaseState.ABORTED}:
-        return
+        return ()
+    troubles: list[str] = []
     for row in rows:
+        if len(troubles) > _MOST_TROUBLES:
+            break
         if row.status is Status.RUNNING and row.arm is Arm.LATEST and row.transform_id and is_execution(row.transform_id):
-            world.executions.stop(row.transform_id, f"canary release {release.release} was aborted: {release.reason}"[:1000])
+            try:
+                world.executions.stop(row.transform_id, f"canary release {release.release} was aborted: {release.reason}"[:1000])
+            except Unavailable as error:  # one that may not be stopped does not keep the others from it
+                troubles.append(f"{row.transform_id} could not be stopped: {error}")
+    return tuple(troubles)
 
 
 def _fence_off(world: World, release: Release, rows: dict[str, Row]) -> None:
@@ -154,34 +166,52 @@ def _updated(row: Row, update: RowUpdate) -> Row:
     )
 
 
-def _count(world: World, release: Release, rows: Mapping[str, Row], *, whole: bool) -> frozenset[str]:
+def _count(world: World, release: Release, rows: dict[str, Row], *, whole: bool) -> frozenset[str]:
     """Count what has ended and is not counted, and clear what is: the release first, the rows after it.
 
-    Evidence settles only while the ``whole`` of what runs is known. Returns the ids that have ended and could not be counted,
-    since somebody else was faster.
+    One batch after the other, so that the release never holds more than a few marks. Evidence settles only while the ``whole``
+    of what runs is known. Returns the ids that have ended and could not be counted, since somebody else was faster.
     """
-    current = release
     tell = release.control is None  # a control sample tells at once where current's workflows run
     news = [row for row in rows.values() if is_new(row, release) or row.request_id in release.open or (tell and _sample(row))]
-    for number, batch in enumerate(_batches(news)):
-        later = news[(number + 1) * _BATCH :]
-        after = accounted(current, batch)
-        after = _absorbed(after, rows, later) if whole else after
-        if not world.releases.save(current, after):
-            return frozenset(row.request_id for row in news[number * _BATCH :] if is_new(row, release))
-        for row in batch:
-            if is_new(row, current) and row.arm is Arm.LATEST:
-                world.count(_METRICS[row.status], release.app, 1)
-        current = replace(after, rev=current.rev + 1)
-    for counted in filter(None, map(rows.get, current.counted)):
-        if not counted.counted:
-            world.audit.mark_counted(counted)
-    for ids in _batches(current.counted):
+    current: Release | None = release
+    for number, batch in enumerate(([], *_batches(news))):
+        current = _cleared(world, current, rows) if current else None
+        if current and batch:
+            current = _counted(world, current, batch, rows, news[number * _BATCH :], whole=whole)
+        if current is None:
+            return frozenset(row.request_id for row in news[max(0, number - 1) * _BATCH :] if is_new(row, release))
+    _cleared(world, current or release, rows)
+    return frozenset()
+
+
+def _counted(
+    world: World, release: Release, batch: Sequence[Row], rows: Mapping[str, Row], later: Sequence[Row], *, whole: bool
+) -> Release | None:
+    """Count a batch in one write; None when somebody else was faster."""
+    after = accounted(release, batch)
+    after = _absorbed(after, rows, later) if whole else after
+    if not world.releases.save(release, after):
+        return None
+    for row in batch:
+        if is_new(row, release) and row.arm is Arm.LATEST:
+            world.count(_METRICS[row.status], release.app, 1)
+    return replace(after, rev=release.rev + 1)
+
+
+def _cleared(world: World, release: Release, rows: dict[str, Row]) -> Release | None:
+    """Take what is counted out of the index of rows in flight, then its marks out of the release; None: others were faster."""
+    for row in filter(None, map(rows.get, release.counted)):
+        if not row.counted:
+            world.audit.mark_counted(row)
+            rows[row.request_id] = replace(row, counted=True)
+    current = release
+    for ids in _batches(release.counted):
         after = replace(current, counted={name: status for name, status in current.counted.items() if name not in ids})
         if not world.releases.save(current, after):
-            break
+            return None
         current = replace(after, rev=current.rev + 1)
-    return frozenset()
+    return current
 
 
 def _sample(row: Row) -> bool:

@@ -28,25 +28,26 @@ def control_of(seen: Seen, releases: Mapping[str, Release]) -> Control | None:
     return None
 
 
-def baseline(world: World, seen: Seen, releases: Mapping[str, Release], control: Control | None) -> Baseline:
+def baseline(world: World, seen: Seen, releases: Mapping[str, Release], control: Control | None) -> tuple[Baseline, str | None]:
     """Read current's history: from its state machine, else from the audit of the release that made it current.
 
-    Raises `Unavailable`.
+    Beside it a warning where the state machine may not be read. Raises `Unavailable`.
     """
+    warning = None
     if control is not None and control.machine is not None:
         try:
             past = world.executions.past(control.machine)
-        except Denied:
-            past = ()
+        except Denied as error:
+            past, warning = (), f"current's history may not be read, so latest is compared with less: {error}"
         if past:
-            return baseline_of(past, f"the executions of {control.machine}", control.machine)
+            return baseline_of(past, f"the executions of {control.machine}", control.machine), None
     machine = control.machine if control else None
     promoted = releases.get(seen.app.promoted or "")
     if promoted is None or seen.serving is None or promoted.target != seen.serving.target.arn:
-        return baseline_of((), "no history", machine)
+        return baseline_of((), "no history", machine), warning
     rows = world.audit.of_release(promoted.app, promoted.release)
     found = [_past(row) for row in rows if row.arm is Arm.LATEST and row.status not in IN_FLIGHT | {Status.LOST}]
-    return baseline_of(found[-MOST_PAST:], f"the audit of release {promoted.release}", machine)
+    return baseline_of(found[-MOST_PAST:], f"the audit of release {promoted.release}", machine), warning
 
 
 def _past(row: Row) -> Past:

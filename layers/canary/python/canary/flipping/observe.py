@@ -19,7 +19,9 @@ from canary.flipping.history import baseline, control_of
 from canary.flipping.world import World
 
 
-def observe(world: World, app: str, sights: Mapping[str, Sight], troubles: list[str]) -> Seen:
+def observe(
+    world: World, app: str, sights: Mapping[str, Sight], troubles: list[str], probed: frozenset[str] = frozenset()
+) -> Seen:
     """Read what is known of an app. What the decision can do without goes to ``troubles``. Raises `Unavailable`."""
     item = world.apps.app(app) or App(app=app)
     parameters = world.parameters.read(app, "current", "latest", "previous", "plan")
@@ -37,6 +39,7 @@ def observe(world: World, app: str, sights: Mapping[str, Sight], troubles: list[
         previous=parameters.get("previous"),
         history=history,
         sights=sights,
+        probed=probed,
         current_refused=world.allowed.refusal(current.pointer.target) if current and current.pointer else None,
     )
     releases = _releases(world, seen)
@@ -81,7 +84,8 @@ def _inspection(world: World, seen: Seen, plan_text: str | None, troubles: list[
         if not plan.judged and not plan.watch:
             return Inspection(plan_text)
         control = control_of(seen, seen.releases)
-        return Inspection(plan_text, baseline=baseline(world, seen, seen.releases, control), control=control)
+        found, warning = baseline(world, seen, seen.releases, control)
+        return Inspection(plan_text, baseline=found, control=control, warning=warning)
     except (InvalidTarget, InvalidPlan) as error:
         return Inspection(plan_text, str(error))
     except Unavailable as error:

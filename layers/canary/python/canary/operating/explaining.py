@@ -34,8 +34,8 @@ class Explained:
 
 def explained(records: Sequence[Record], newest: str | None) -> list[Explained]:
     """Judge records again, oldest first. ``newest`` names the last one whose decision the release bears, None: it bears none."""
-    later: Sequence[Record | None] = (*records[1:], None)
-    return [_explained(record, _dropped(record, after, newest)) for record, after in zip(records, later, strict=False)]
+    borne = _borne(records, newest)
+    return [_explained(record, record.name not in borne) for record in records]
 
 
 def in_force(decisions: Sequence[Explained], at: int) -> Explained | None:
@@ -43,12 +43,18 @@ def in_force(decisions: Sequence[Explained], at: int) -> Explained | None:
     return next((each for each in reversed(decisions) if each.record.at <= at and not each.dropped), None)
 
 
-def _dropped(record: Record, after: Record | None, newest: str | None) -> bool:
-    """Each decision that is carried out makes a new revision, so of two about the same one the first was not."""
-    return newest is None or record.name > newest or (after is not None and after.rev == record.rev)
+def _borne(records: Sequence[Record], newest: str | None) -> set[str]:
+    """The names of those whose decisions were carried out: the newest, the one before that, and so on to the first."""
+    before = {record.name: record.before for record in records}
+    borne: set[str] = set()
+    name = newest
+    while name is not None and name not in borne:
+        borne.add(name)
+        name = before.get(name)
+    return borne
 
 
-def _explained(record: Record, dropped: bool) -> Explained:  # noqa: FBT001 - what `_dropped` says
+def _explained(record: Record, dropped: bool) -> Explained:  # noqa: FBT001 - whether it was carried out
     try:
         case, again = case_from(record.case), judged_again(record)
     except (ValueError, KeyError, TypeError, IndexError) as error:

@@ -81,8 +81,7 @@ class Weigher:
             return None
         known = self._newest
         if known is None or (known.app, known.release, known.name) != (release.app, release.release, release.record):
-            found = self._records.of_release(release.app, release.release)
-            self._newest = next((each for each in reversed(found) if each.name == release.record), None)
+            self._newest = self._records.named(release.app, release.release, release.record)
         return self._newest
 
 
@@ -105,8 +104,10 @@ def _running(row: Row, release: Release) -> Running | None:
 def _compared(release: Release, record: Record | None) -> Mapping[str, Any]:
     """How current failed meanwhile, by the newest record. Where that is older than a failure of latest, nothing is compared."""
     control = release.control
-    if control is None or not control.named or not release.plan.judged:
+    if not release.plan.judged or (control is not None and not control.named):
         return {}
+    if control is None:
+        return {"control": {}, "uncompared": not any(each.control for each in release.gathered.shares.values())}
     shares = {share: each for share, each in release.gathered.shares.items() if share != ALONE}
     epochs = {each["share"]: each for each in record.case["evidence"]["epochs"]} if record else {}
     known = {share: epochs[share]["both"] - epochs[share]["latest"] for share in shares if share in epochs}

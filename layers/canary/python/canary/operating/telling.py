@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from canary.domain.baseline import Baseline
 from canary.domain.bets import CUTS
-from canary.domain.evidence import Evidence
+from canary.domain.evidence import ALONE, Evidence
 from canary.domain.judge import Case
 from canary.domain.measure import Numbers
 from canary.domain.record import Record
@@ -106,7 +106,7 @@ def _watched(watch: WatchSight) -> str:
 def _shares(evidence: Evidence) -> str:
     """Against what each request is compared: current at the same time, or its history."""
     words = [
-        f"while {each.share} % went to latest, {each.both} failed on either stack, {each.latest} of them on latest"
+        f"while {percent(each.share / ALONE)} went to latest, {each.both} failed on either stack, {each.latest} of them on latest"
         for each in evidence.epochs
     ]
     alone = f"{requests(evidence.alone_started)} held against the history alone, {evidence.alone_failed} failed"

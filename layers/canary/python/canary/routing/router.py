@@ -10,13 +10,15 @@ from typing import Any, Final
 from canary.domain.audit import Arm, Row, RowUpdate, Status
 from canary.domain.call import NOT_THE_STACKS_FAULT, UNSTARTED, Call, CallResult
 from canary.domain.claim import Claimed
+from canary.domain.evidence import ALONE
+from canary.domain.offer import Offer
 from canary.domain.plan import Fallback
-from canary.domain.release import Release
 from canary.domain.request_id import new_request_id, without_release
 from canary.domain.states import Gate, ReleaseState
 from canary.domain.target import Pointer, TargetKind, is_execution, state_machine_of
 from canary.errors import Unavailable
-from canary.ports import Audit, Slots, Targets
+from canary.ports import Targets
+from canary.routing.needs import Audit, Slots
 from canary.routing.problem import Problem
 from canary.routing.view import Known, View
 
@@ -61,7 +63,7 @@ class _Turn:
 
 @dataclass(frozen=True, slots=True)
 class Toss:
-    """What the coin has shown a request, while slots were free: latest with a chance of ``share`` percent, or current."""
+    """What the coin has shown a request, while slots were free: latest with a chance of ``share`` (of `ALONE`), or current."""
 
     release: str
     share: int
@@ -107,7 +109,7 @@ class Router:
             return None
         if release.state is not ReleaseState.RUNNING or release.gate is not Gate.OPEN or release.claimed >= release.granted:
             return None
-        return Toss(release.release, release.share, to_latest=self._draw() * 100 < release.share)
+        return Toss(release.release, release.share, to_latest=self._draw() * ALONE < release.share)
 
     def new_id(self, toss: Toss | None, key: str | None = None) -> str:
         """Make a request's id. It says which release may take the request, or that the coin has shown current."""
@@ -127,7 +129,7 @@ class Router:
             turn = result
         return self._send_to_current(turn)
 
-    def _try_latest(self, turn: _Turn, release: Release, latest: Pointer) -> Reply | _Turn:
+    def _try_latest(self, turn: _Turn, release: Offer, latest: Pointer) -> Reply | _Turn:
         """Give latest the request, if there is a slot and a durable record of it; else hand the turn on, with the reason."""
         request = turn.request
         if len(request.body) > _MOST_BYTES[latest.target.kind]:
@@ -151,18 +153,18 @@ class Router:
         call = self._call_latest(turn, release, latest)
         return self._after_latest(turn, release, latest, row, call, _outcome(call, started_at, self._clock()))
 
-    def _call_latest(self, turn: _Turn, release: Release, latest: Pointer) -> Call:
+    def _call_latest(self, turn: _Turn, release: Offer, latest: Pointer) -> Call:
         """Call latest, if there still is time: a stack is not to be judged by what is left of a slow request."""
         if not self._has_time(turn.request, release):
             return Call(result=CallResult.REFUSED, error="OutOfTime: too little of the request's time was left for latest")
         timeout_ms, expression = release.plan.latest_timeout_ms, release.plan.transform_id
         return self._targets.call(latest.target, turn.request.body, turn.request_id, release.release, timeout_ms, expression)
 
-    def _has_time(self, request: Request, release: Release) -> bool:
+    def _has_time(self, request: Request, release: Offer) -> bool:
         return request.deadline - self._clock() >= release.plan.latest_timeout_ms + _CURRENTS_SHARE_MS + _RESERVE_MS
 
     def _after_latest(
-        self, turn: _Turn, release: Release, latest: Pointer, row: Row, call: Call, outcome: RowUpdate
+        self, turn: _Turn, release: Offer, latest: Pointer, row: Row, call: Call, outcome: RowUpdate
     ) -> Reply | _Turn:
         app = turn.request.app
         answered = call.result is CallResult.ANSWERED
@@ -221,7 +223,7 @@ class Router:
 _TOLD_BY_A_CALL: Final = ("status", "transform_id", "state_machine", "started_at", "stopped_at", "error")
 
 
-def _row(turn: _Turn, release: Release, pointer: Pointer, now: int) -> Row:
+def _row(turn: _Turn, release: Offer, pointer: Pointer, now: int) -> Row:
     body = turn.request.body
     return Row(
         app=turn.request.app,
