@@ -65,9 +65,9 @@ def test_the_careful_plan_in_sentences():
         itself.
 
         The evidence decides: latest is thrown out as soon as it is clear that it fails more often than current does or is
-        slower, or when a workflow has been running for 3 × the time in which 99.9 % of current's end. A good version is thrown
-        out by chance in 1 % of releases at most. Proof takes about 29 requests in a row without a failure, and more where some
-        fail.
+        slower. What has been on its way for 3 × the time in which 99.9 % of current's end counts as failed. A good version is
+        thrown out by chance in 1 % of releases at most. Proof takes about 29 requests in a row without a failure, and more where
+        some fail.
 
         Deadline: if that is not decided 14 d after the release began, it is thrown out.
     """)
@@ -128,7 +128,7 @@ def test_a_long_plan_is_told_stage_by_stage():
         ({"max_lost": 1}, "If more than 1 request cannot be sent"),
         ({"watch": {"completed": 1}}, "watched until 1 execution has ended."),
         ({"transform_id": "a.b"}, "stands in its answer at 'a.b'."),
-        ({"stages": ["earned"], "hung_after": 1.5, "alpha": "5%"}, "for 1.5 × the time in which 99.9 % of current's end. A good"),
+        ({"stages": ["earned"], "hung_after": 1.5, "alpha": "5%"}, "for 1.5 × the time in which 99.9 % of current's end counts"),
         ({"stages": ["earned"], "alpha": "5%"}, "by chance in 5 % of releases at most"),
     ],
 )

@@ -64,7 +64,8 @@ def test_stop_stops_also_what_was_only_being_sent_when_it_was_aborted():
 @pytest.mark.parametrize("how", ["an operator", "a withdrawal"])
 def test_stop_stops_whatever_the_reason_of_the_abort(how):
     scene = failing("stop")
-    scene.stacks.executions = {a: e for a, e in scene.stacks.executions.items() if e.status is ExecutionStatus.RUNNING}
+    for ended in [a for a, e in scene.stacks.executions.items() if e.status is not ExecutionStatus.RUNNING]:
+        del scene.stacks.executions[ended]
     scene.ask(Verb.ABORT) if how == "an operator" else scene.write_latest("NONE")
     for _ in range(4):
         scene.flip()

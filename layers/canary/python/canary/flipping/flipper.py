@@ -176,5 +176,6 @@ def _probing(step: Step) -> frozenset[str]:
 
 
 def _held(seen: Seen) -> int:
-    """Releases that are HELD, but for those that wait for an approval that their plan asked for."""
-    return sum(r.state is ReleaseState.HELD and r.hold is not Hold.APPROVAL for r in seen.releases.values())
+    """Releases that are HELD, but for those that wait for an approval that their plan asked for; and watches that are blind."""
+    blind = sum(r.state is ReleaseState.WATCHING and r.hold is not None for r in seen.releases.values())
+    return blind + sum(r.state is ReleaseState.HELD and r.hold is not Hold.APPROVAL for r in seen.releases.values())
