@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from canary.cli.show_explain import explained_view
 from canary.domain.audit import ExecutionStatus
 from canary.domain.case import case_document, case_from
 from canary.domain.record import Record
@@ -108,7 +110,7 @@ def test_a_decision_is_told_with_what_was_seen_and_what_each_bet_says():
     assert words["shares"] == "3 requests held against the history alone, 1 failed"
     assert words["durations"].startswith("3 up to 84 s, 0 up to 2 min, ")
     assert "as 5 % of current's take" in words["durations"]
-    assert words["failures"] == "the coin is worth 2.9 of 133 (evidence 1.05 of 4.89)"
+    assert words["failures"] == "the stake is worth 2.9 of 133 (evidence 1.05 of 4.89)"
     assert words["slowness"].endswith("of 5.99)")
     assert words["promotion"].startswith("it fails at most ")
     assert "more in a row without a failure would do (proof -1.30 of 3.00)" in words["promotion"]
@@ -248,3 +250,33 @@ def test_a_record_that_cannot_be_read_is_a_difference_and_not_a_crash(case):
     (only,) = explained([replace(record, case=broken)], record.name)
     assert (only.case, only.again) == (None, None)
     assert only.differences[0].startswith("it cannot be computed again: ")
+
+
+@pytest.mark.parametrize(("count", "whole", "shown"), [(20, False, 20), (21, False, 15), (21, True, 21)])
+def test_of_many_decisions_the_first_and_the_last_ones_are_shown_unless_all_are_asked_for(count, whole, shown):
+    scene = judged("careful")
+    scene.send()
+    scene.end_workflows()
+    scene.flip()
+    each = decisions(scene)[0]
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(explained_view(scene.only_release(), [each] * count, whole=whole))
+    text = captured.get()
+    assert text.count(each.record.decision) == shown
+    assert ("… 6 decisions more: --all shows them" in text) is (shown < count)
+    assert f"{count} decisions were computed again" in text
+
+
+def test_of_many_decisions_one_that_differs_is_always_shown():
+    scene = judged("careful")
+    scene.send()
+    scene.end_workflows()
+    scene.flip()
+    each = decisions(scene)[0]
+    found = [each] * 30
+    found[10] = replace(each, differences=("verdict: another",))
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(explained_view(scene.only_release(), found))
+    assert "DIFFERENT" in captured.get()

@@ -37,7 +37,8 @@ canary explain transformer --json | jq '.records[-1].numbers'
 @click.argument("what", type=addressed, metavar="APP[#RELEASE]")
 @release_option
 @click.option("--at", "at", metavar="WHEN", help="The decision that held then: 2h (ago), 2026-11-21 or 2026-11-21T09:30:00Z.")
-def explain(session: Session, *, what: tuple[str, str | None], release: str | None, at: str | None) -> None:
+@click.option("--all", "whole", is_flag=True, help="Every decision, however many there are.")
+def explain(session: Session, *, what: tuple[str, str | None], release: str | None, at: str | None, whole: bool) -> None:
     """Tell why a release was decided as it was: what was seen, what the evidence says of it, and what was done.
 
     Every decision is computed again from its record. A different answer is an error (exit code 1), with both answers shown.
@@ -57,7 +58,7 @@ def explain(session: Session, *, what: tuple[str, str | None], release: str | No
     if session.as_json:
         click.echo(json.dumps(explained_document(found, chosen), ensure_ascii=False))
     elif chosen:
-        session.out.print(explained_view(found, chosen))
+        session.out.print(explained_view(found, chosen, whole=whole))
     else:
         session.out.print(_nothing(found, now))
     if differing := sum(not each.agrees for each in chosen):

@@ -19,17 +19,26 @@ from canary.operating.explaining import Explained
 from canary.operating.telling import normal, numbers_of, stakes, told
 
 _STYLES: Final = {"verdict": "bold", "done": "cyan"}
+#: Of more decisions than this the first and the last ones are shown, and those that differ.
+_MANY: Final = 20
+_FIRST: Final = 3
+_LAST: Final = 12
 _NOT_DONE: Final = "it was not carried out: the flipper was interrupted, or something had changed meanwhile"
 
 
-def explained_view(release: Release, decisions: Sequence[Explained]) -> RenderableType:
-    """Show decisions, oldest first: what was normal once, then each with its numbers."""
+def explained_view(release: Release, decisions: Sequence[Explained], *, whole: bool = False) -> RenderableType:
+    """Show decisions, oldest first: what was normal once, then each with its numbers; of many the first and last, or the whole."""
     preset = f" by the plan {release.plan.preset!r}" if release.plan.preset else ""
     heading = (
         f"{release.app}: release {release.release} ({plain(release.tag)}){preset} is {release.state}: {plain(release.reason)}"
     )
     parts: list[RenderableType] = [Text(heading, style="bold"), _grid(_premises(release, decisions))]
-    for each in decisions:
+    left_out = [] if whole or len(decisions) <= _MANY else decisions[_FIRST:-_LAST]
+    for number, each in enumerate(decisions):
+        if left_out and number == _FIRST:
+            parts.append(Text(f"\n… {len(left_out)} decisions more: --all shows them, --at one of them", style="dim"))
+        if left_out and _FIRST <= number < len(decisions) - _LAST and each.agrees:
+            continue
         parts += [Text(f"\n{clock(each.record.at)}", style="bold"), _grid(_lines(each))]
     parts.append(Text(f"\n{_checked(decisions)}", style="green" if all(each.agrees for each in decisions) else "bold red"))
     return Group(*parts)

@@ -1,7 +1,7 @@
 """Telling a decision: what was seen, what each bet says of it, and what was done, for people who are no statisticians.
 
-A bet is told by its odds: what somebody would have by now who had put one coin on latest being worse than current. Where latest
-is as good as current, such a coin becomes a hundred in one release of a hundred at most, however often one looks.
+A bet is told by its odds: what somebody would have by now who had staked 1 on latest being worse than current. Where latest
+is as good as current, such a stake becomes a hundred in one release of a hundred at most, however often one looks.
 """
 
 from __future__ import annotations
@@ -66,15 +66,15 @@ def excluded(numbers: Numbers) -> str:
 
 def stakes(numbers: Numbers, *, timed: bool) -> str:
     """Tell how the bets are to be read."""
-    enough, chance = _coins(numbers.failures_at), percent(exp(-numbers.failures_at))
+    enough, chance = _worth(numbers.failures_at), percent(exp(-numbers.failures_at))
     words = (
-        f"somebody puts a coin on latest failing more often than current; when it has become {enough}, latest is thrown out. "
+        f"somebody stakes 1 on latest failing more often than current; when it has become {enough}, latest is thrown out. "
         f"With a version as good as current it comes to that in {chance} of releases at most, however often one looks"
     )
     if not timed:
         return words
-    enough, chance = _coins(numbers.durations_at), percent(exp(-numbers.durations_at))
-    return f"{words}. Another coin is on latest being slower: {enough}, {chance}"
+    enough, chance = _worth(numbers.durations_at), percent(exp(-numbers.durations_at))
+    return f"{words}. Another stake is on latest being slower: {enough}, {chance}"
 
 
 def numbers_of(record: Record) -> Numbers | None:
@@ -121,17 +121,17 @@ def _durations(evidence: Evidence, baseline: Baseline) -> str:
 
 
 def _bets(numbers: Numbers, case: Case) -> Iterator[Told]:
-    worth = f"the coin is worth {_coins(numbers.failures)} of {_coins(numbers.failures_at)}"
+    worth = f"the stake is worth {_worth(numbers.failures)} of {_worth(numbers.failures_at)}"
     yield "failures", f"{worth} ({_parts(numbers, case)})"
     if case.baseline.timed:
-        worth = f"the coin is worth {_coins(numbers.durations_decide)} of {_coins(numbers.durations_at)}"
+        worth = f"the stake is worth {_worth(numbers.durations_decide)} of {_worth(numbers.durations_at)}"
         yield "slowness", f"{worth} (evidence {numbers.durations_decide:.2f} of {numbers.durations_at:.2f})"
     yield "promotion", _promotion(numbers)
     yield "earned", f"{requests(numbers.slots)} on latest at a time"
 
 
-def _coins(won: float) -> str:
-    """Write what a coin has become."""
+def _worth(won: float) -> str:
+    """Write what a stake has become."""
     if won > _MOST:
         return "more than a million"
     worth = exp(won)
