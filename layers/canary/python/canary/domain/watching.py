@@ -70,7 +70,9 @@ def _watched(release: Release, seen: Seen, now: int) -> Step | None:
     case = case_of(release, sight, now)
     verdict = judge(case)
     if sight.unread and verdict.judgement is not Judgement.FAIL:
-        return None
+        if now < release.watched.since + longest(release.plan):
+            return None
+        verdict = Verdict(Judgement.ERROR, sight.unread)
     if verdict.judgement is Judgement.PASS:
         return with_record(_settled(release, verdict.reason, now), case, verdict)
     if verdict.judgement is Judgement.ERROR and now >= release.watched.since + longest(release.plan):
