@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from canary.domain.audit import Status
 from canary.domain.baseline import Baseline
+from canary.domain.batch import Batch
 from canary.domain.evidence import Gathered, Share, Slice
 from canary.domain.release import Ask, Change, Control, Flip, Notice, NoticeKind, Probe, Release, Verb, Watched
 from canary.domain.states import Gate, Hold, ReleaseState
@@ -79,6 +80,7 @@ def releases(draw: st.DrawFn, release: str = "00000001-0123abcd", app: str = "tr
         "claimed": counts,
         "gate": st.sampled_from(Gate),
         "open": st.dictionaries(request_ids, times, max_size=3),
+        "batches": st.dictionaries(request_ids, st.builds(Batch, counts, times), max_size=3),
         "tally": st.builds(Tally, *[counts] * 6),
         "counted": st.dictionaries(request_ids, statuses, max_size=3),
         "lost_forgiven": counts,

@@ -79,9 +79,10 @@ def test_every_field_that_the_flipper_writes_is_saved(table, data):
     name = f"{next(numbers):08d}-0123abcd"
     before = replace(before, release=name, granted=10**6, claimed=len(before.open))
     still_open = {request_id: at for request_id, at in before.open.items() if data.draw(st.booleans())}
+    batches = {name: batch for name, batch in before.batches.items() if data.draw(st.booleans())}
     added = data.draw(st.lists(st.builds(Change, times, texts, texts, texts), max_size=2))
     granted = max(after.granted, before.claimed)  # what is claimed cannot be taken back
-    after = replace(after, release=name, open=still_open, granted=granted, history=(*before.history, *added))
+    after = replace(after, release=name, open=still_open, batches=batches, granted=granted, history=(*before.history, *added))
     assert table.create(before)
     assert table.save(before, after)
     assert table.release(APP, name) == replace(after, rev=before.rev + 1)

@@ -12,6 +12,7 @@ from canary.domain.alarm import AlarmState
 from canary.domain.app import App, Parameter, Version
 from canary.domain.audit import FAILURES, IN_FLIGHT, OUTCOMES, Execution, ExecutionStatus, Row, RowUpdate
 from canary.domain.baseline import MOST_PAST, Past
+from canary.domain.batch import Batch
 from canary.domain.call import Call, CallResult
 from canary.domain.claim import Claimed
 from canary.domain.keyed import KEEP_MS as KEEP_KEYS_MS
@@ -22,6 +23,7 @@ from canary.domain.states import Gate
 from canary.domain.target import APP_NAME, Target, execution_arn, parse_target, state_machine_of
 from canary.errors import Unavailable
 from tests.fakes.calls import Calls
+from tests.fakes.remembering import Remembering
 
 
 @dataclass
@@ -53,7 +55,7 @@ class FakeParameters:
         return self.calls.made(f"ssm.write {name}", lambda: self.put(app, name, value, description))
 
     def history(self, app: str) -> tuple[Version, ...]:
-        return self.calls.made("ssm.history", lambda: tuple(self.versions.get((app, "latest"), ())))
+        return self.calls.made("ssm.history", lambda: self._as_of(app, "latest", self.clock.now - self.calls.age("ssm.history")))
 
     def apps(self) -> tuple[str, ...]:
         return self.calls.made("ssm.apps", lambda: tuple(sorted({app for app, _ in self.versions if APP_NAME.fullmatch(app)})))
@@ -62,8 +64,10 @@ class FakeParameters:
         """Write as somebody else: no call of ours."""
         versions = self.versions.setdefault((app, name), [])
         newest = versions[-1].version if versions else 0
+        before = versions[-1] if versions else None
         versions.append(Version(value, newest + 1, self.clock(), description))
         del versions[:-100]
+        self.calls.changed("parameter", (app, name), before, versions[-1])
         return versions[-1].version
 
     def value(self, app: str, name: str) -> str | None:
@@ -71,8 +75,12 @@ class FakeParameters:
         return versions[-1].value if versions else None
 
     def _read(self, app: str, names: tuple[str, ...]) -> Mapping[str, Parameter]:
-        newest = {name: self.versions[app, name][-1] for name in names if (app, name) in self.versions}
-        return {name: Parameter(v.value, v.version, v.modified_at) for name, v in newest.items()}
+        until = self.clock.now - self.calls.age("ssm.read")
+        seen = {name: self._as_of(app, name, until) for name in names}
+        return {name: Parameter(v[-1].value, v[-1].version, v[-1].modified_at) for name, v in seen.items() if v}
+
+    def _as_of(self, app: str, name: str, until: int) -> tuple[Version, ...]:
+        return tuple(version for version in self.versions.get((app, name), ()) if version.modified_at <= until)
 
 
 @dataclass
@@ -80,16 +88,25 @@ class FakeReleases:
     """The releases table: Slots, Releases and Apps."""
 
     calls: Calls
-    releases: dict[tuple[str, str], Release] = field(default_factory=dict)
-    items: dict[str, App] = field(default_factory=dict)
+    releases: Remembering[tuple[str, str], Release] = field(init=False)
+    items: Remembering[str, App] = field(init=False)
     leases: dict[str, tuple[str, int, bool]] = field(default_factory=dict)
     last_passes: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.releases = Remembering("release", self.calls)
+        self.items = Remembering("app", self.calls)
 
     def release(self, app: str, release: str) -> Release | None:
         return self.calls.made("ddb.release", lambda: self.releases.get((app, release)))
 
     def claim(self, app: str, release: str, request_id: str, now: int) -> Claimed:
         return self.calls.made("ddb.claim", lambda: self._claim(app, release, request_id, now))
+
+    def claim_batch(
+        self, app: str, release: str, batch: tuple[str, Batch], granted: int, unused: tuple[str, int] | None = None
+    ) -> int:
+        return self.calls.made("ddb.claim_batch", lambda: self._claim_batch(app, release, batch, unused))
 
     def create(self, release: Release) -> bool:
         return self.calls.made("ddb.create", lambda: self._create(release))
@@ -104,10 +121,16 @@ class FakeReleases:
         return self.calls.made("ddb.save_app", lambda: self._save_app(before, after))
 
     def lease(self, app: str, owner: str, now: int, until: int) -> bool:
-        return self.calls.made("ddb.lease", lambda: self._lease(app, owner, now, until))
+        if self.calls.made("ddb.lease", lambda: self._take(app, owner, now, until)):
+            return True
+        if self.calls.made("ddb.lease word", lambda: self._leave_word(app)):
+            return False
+        return self.calls.made("ddb.lease", lambda: self._take(app, owner, now, until))  # they went just now
 
     def give_back(self, app: str, owner: str, now: int, *, done: bool = True) -> bool:
-        return self.calls.made("ddb.give_back", lambda: self._give_back(app, owner, now, done))
+        if self.calls.made("ddb.give_back", lambda: self._end(app, owner, now, done)):
+            return True
+        return not self.calls.made("ddb.give_back word", lambda: self._take_word(app, owner))
 
     def apps(self) -> tuple[str, ...]:
         return self.calls.made("ddb.apps", lambda: tuple(sorted(self.items)))
@@ -125,6 +148,21 @@ class FakeReleases:
         self.releases[app, release] = replace(item, claimed=item.claimed + 1, open={**item.open, request_id: now})
         return Claimed.WON
 
+    def _claim_batch(self, app: str, release: str, batch: tuple[str, Batch], unused: tuple[str, int] | None) -> int:
+        item, (name, wanted) = self.releases.get((app, release)), batch
+        if item is None or (item.gate is not Gate.OPEN and name not in item.batches):
+            return 0
+        if name in item.batches:
+            return item.batches[name].slots
+        returned = unused[1] if unused and unused[0] in item.batches else 0
+        slots = min(wanted.slots, item.granted - item.claimed + returned)
+        if slots < 1:
+            return 0
+        kept = {known: each for known, each in item.batches.items() if not unused or known != unused[0]}
+        taken = {**kept, name: replace(wanted, slots=slots)}
+        self.releases[app, release] = replace(item, claimed=item.claimed + slots - returned, batches=taken)
+        return slots
+
     def _create(self, release: Release) -> bool:
         key = (release.app, release.release)
         if key in self.releases:
@@ -134,7 +172,14 @@ class FakeReleases:
 
     def _save(self, before: Release, after: Release, idle: bool) -> bool:
         there = self.releases.get((before.app, before.release))
-        if there is None or there.rev != before.rev or (idle and (there.claimed != before.claimed or there.open)):
+        if (
+            there is None
+            or there.rev != before.rev
+            or (idle and (there.claimed != before.claimed or there.open or there.batches))
+        ):
+            return False
+        given_back = before.batches.keys() - after.batches.keys()
+        if given_back - there.batches.keys():
             return False
         if after.granted < before.granted and there.claimed > after.granted:
             return False
@@ -144,6 +189,7 @@ class FakeReleases:
             rev=before.rev + 1,
             claimed=there.claimed + after.claimed - before.claimed,
             open={request_id: at for request_id, at in there.open.items() if request_id not in gone},
+            batches={name: batch for name, batch in there.batches.items() if name not in given_back},
         )
         return True
 
@@ -158,31 +204,64 @@ class FakeReleases:
         item = self.items.get(app)
         return replace(item, last_pass=self.last_passes.get(app)) if item else None
 
-    def _lease(self, app: str, owner: str, now: int, until: int) -> bool:
+    def _take(self, app: str, owner: str, now: int, until: int) -> bool:
         held = self.leases.get(app)
         if held is not None and held[0] != owner and held[1] >= now:
-            self.leases[app] = (held[0], held[1], True)
             return False
         self.leases[app] = (owner, until, False)
         return True
 
-    def _give_back(self, app: str, owner: str, now: int, done: bool) -> bool:
+    def _leave_word(self, app: str) -> bool:
         held = self.leases.get(app)
-        if held is None or held[0] != owner:
-            return True
-        if held[2]:
-            self.leases[app] = (held[0], held[1], False)
+        if held is not None:
+            self.leases[app] = (held[0], held[1], True)
+        return held is not None
+
+    def _end(self, app: str, owner: str, now: int, done: bool) -> bool:
+        held = self.leases.get(app)
+        if held is None or held[0] != owner or held[2]:
             return False
         del self.leases[app]
         if done:
             self.last_passes[app] = now
         return True
 
+    def _take_word(self, app: str, owner: str) -> bool:
+        held = self.leases.get(app)
+        if held is None or held[0] != owner:
+            return False
+        self.leases[app] = (held[0], held[1], False)
+        return True
+
+
+@dataclass
+class EventualSlots:
+    """The releases table as routers read it: at half the price, and not always what was written last."""
+
+    table: FakeReleases
+
+    def release(self, app: str, release: str) -> Release | None:
+        return self.table.calls.made("ddb.release", lambda: self.table.releases.seen((app, release), "ddb.release"))
+
+    def claim(self, app: str, release: str, request_id: str, now: int) -> Claimed:
+        return self.table.claim(app, release, request_id, now)
+
+    def claim_batch(
+        self, app: str, release: str, batch: tuple[str, Batch], granted: int, unused: tuple[str, int] | None = None
+    ) -> int:
+        return self.table.claim_batch(app, release, batch, granted, unused)
+
+    def app(self, app: str) -> App | None:
+        return self.table.calls.made("ddb.app", lambda: self.table.items.seen(app, "ddb.app"))
+
 
 @dataclass
 class FakeAudit:
     calls: Calls
-    table: dict[tuple[str, str, str], Row] = field(default_factory=dict)
+    table: Remembering[tuple[str, str, str], Row] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.table = Remembering("row", self.calls)
 
     def put(self, row: Row) -> Row | None:
         return self.calls.made("ddb.put_row", lambda: self._put(row))
@@ -191,7 +270,7 @@ class FakeAudit:
         return self.calls.made("ddb.update_row", lambda: self._update(row, update))
 
     def rows(self, app: str, release: str, request_ids: Iterable[str]) -> Mapping[str, Row]:
-        wanted = tuple(request_ids)
+        wanted = sorted(set(request_ids))  # in no order that anybody may rely on, but always in the same
         return self.calls.made(
             "ddb.rows", lambda: {name: self.table[app, release, name] for name in wanted if (app, release, name) in self.table}
         )
@@ -200,7 +279,11 @@ class FakeAudit:
         return self.calls.made(
             "ddb.in_flight",
             lambda: tuple(
-                sorted(name for (a, r, name), row in self.table.items() if (a, r) == (app, release) and not row.counted)
+                sorted(
+                    name
+                    for (a, r, name), row in self.table.all_seen("ddb.in_flight")
+                    if (a, r) == (app, release) and not row.counted
+                )
             ),
         )
 
@@ -211,6 +294,10 @@ class FakeAudit:
         return self.calls.made(
             "ddb.of_release", lambda: tuple(row for (a, r, _), row in sorted(self.table.items()) if (a, r) == (app, release))
         )
+
+    def of_batch(self, app: str, release: str, batch_id: str, since: int) -> int:
+        rows = (row for (a, r, _), row in self.table.items() if (a, r) == (app, release))
+        return self.calls.made("ddb.of_batch", lambda: sum(row.batch == batch_id for row in rows))
 
     def _put(self, row: Row) -> Row | None:
         there = self.table.get((row.app, row.release, row.request_id))
@@ -235,7 +322,10 @@ class FakeAudit:
 @dataclass
 class FakeKeys:
     calls: Calls
-    table: dict[str, KeyRecord] = field(default_factory=dict)
+    table: Remembering[str, KeyRecord] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.table = Remembering("key", self.calls)
 
     def get(self, key: str) -> KeyRecord | None:
         return self.calls.made("ddb.key", lambda: self.table.get(key))
@@ -266,10 +356,13 @@ class FakeRecords:
     """Evidence records. What comes back has been JSON, as in the table."""
 
     calls: Calls
-    table: dict[tuple[str, str, str], Record] = field(default_factory=dict)
+    table: Remembering[tuple[str, str, str], Record] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.table = Remembering("record", self.calls)
 
     def put(self, record: Record) -> None:
-        self.calls.made("ddb.put_record", lambda: self.table.setdefault((record.app, record.release, record.name), _kept(record)))
+        self.calls.made("ddb.put_record", lambda: self._put(record))
 
     def named(self, app: str, release: str, name: str) -> Record | None:
         return self.calls.made("ddb.record", lambda: self.table.get((app, release, name)))
@@ -278,6 +371,11 @@ class FakeRecords:
         return self.calls.made(
             "ddb.records", lambda: tuple(record for (a, r, _), record in sorted(self.table.items()) if (a, r) == (app, release))
         )
+
+    def _put(self, record: Record) -> None:
+        key = (record.app, record.release, record.name)
+        if key not in self.table:
+            self.table[key] = _kept(record)
 
 
 def _kept(record: Record) -> Record:
@@ -311,10 +409,13 @@ class FakeStacks:
     behaviour: dict[str, Call] = field(default_factory=dict)
     sent: list[tuple[str, str]] = field(default_factory=list)
     synthetic: list[str] = field(default_factory=list)
-    executions: dict[str, Execution] = field(default_factory=dict)
+    executions: Remembering[str, Execution] = field(init=False)
     stopped: dict[str, str] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.executions = Remembering("execution", self.calls)
 
     def call(
         self,
@@ -333,7 +434,8 @@ class FakeStacks:
         wanted = tuple(arns)
         missing = ExecutionStatus.MISSING
         return self.calls.made(
-            "sfn.observe", lambda: {arn: self.executions.get(arn, Execution(arn=arn, status=missing)) for arn in wanted}
+            "sfn.observe",
+            lambda: {arn: self.executions.seen(arn, "sfn.observe") or Execution(arn=arn, status=missing) for arn in wanted},
         )
 
     def past(self, machine: str) -> Sequence[Past]:
@@ -390,7 +492,8 @@ class FakeStacks:
         if target.arn in self.behaviour:
             return self.behaviour[target.arn]
         arn = f"arn:aws:states:{target.region}:{target.account}:execution:{target.name}:{request_id}"
-        self.executions.setdefault(arn, Execution(arn=arn, status=ExecutionStatus.RUNNING, started_at=self.clock()))
+        if arn not in self.executions:
+            self.executions[arn] = Execution(arn=arn, status=ExecutionStatus.RUNNING, started_at=self.clock())
         return Call(result=CallResult.ANSWERED, answer={"executionArn": arn}, transform_id=arn)
 
     def _past(self, machine: str) -> tuple[Past, ...]:
@@ -413,7 +516,8 @@ class FakeStacks:
         wanted = _unqualified(machine)
         if wanted in self.gone:
             raise Unavailable("sfn", "StateMachineDoesNotExist", wanted)
-        mine = [replace(e, error=None) for arn, e in self.executions.items() if state_machine_of(arn) == wanted]
+        seen = self.executions.all_seen("sfn.list")
+        mine = [replace(e, error=None) for arn, e in seen if state_machine_of(arn) == wanted]
         return sorted(mine, key=lambda e: e.started_at or 0, reverse=True)
 
     def _stop(self, arn: str, cause: str) -> None:

@@ -13,7 +13,13 @@ class Killed(BaseException):
 
 
 class Calls:
-    """Every fake's method goes through here, once before it takes effect and once after."""
+    """Every fake's method goes through here, once before it takes effect and once after.
+
+    A class of its own may have eventually consistent reads show what was there some time ago: see `age`.
+    """
+
+    #: Whether tables keep what they held before.
+    remembers = False
 
     def __init__(self) -> None:
         self.log: list[str] = []
@@ -33,13 +39,36 @@ class Calls:
             self.on_call(number, name, "after")
         return result
 
+    def now(self) -> int:
+        """The time in milliseconds, for tables that remember."""
+        return 0
+
+    def age(self, call: str) -> int:
+        """How old, in milliseconds, what an eventually consistent read shows may be: asked for each item that it shows."""
+        return 0
+
+    def changed(self, kind: str, key: object, before: object, after: object) -> None:
+        """Hear of a change of a table."""
+
     def kill_at(self, number: int, half: str) -> None:
-        """Kill whoever makes call ``number`` (from now on, from 0), ``before`` or ``after`` it takes effect."""
+        """Kill whoever makes call ``number`` (from now on, from 0), ``before`` or ``after`` it takes effect.
+
+        The dead make no more calls: what a process does while it goes down does not happen.
+        """
         start = len(self.log)
 
         def check(at: int, _: str, when: str) -> None:
-            if at - start == number and when == half:
-                raise Killed(f"call {number} ({self.log[at]}), {half}")
+            if at - start > number or (at - start == number and when == half):
+                raise Killed(f"call {number} ({self.log[start + number]}), {half}")
+
+        self.on_call = check
+
+    def fail(self, error: Unavailable, *names: str) -> None:
+        """Let every call of these names fail, before it takes effect, until `let_live`."""
+
+        def check(_: int, name: str, when: str) -> None:
+            if name in names and when == "before":
+                raise error
 
         self.on_call = check
 

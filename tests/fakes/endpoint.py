@@ -18,14 +18,25 @@ REGION = "eu-west-1"
 _SERVICE = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 
 
+class Headers(dict[str, str]):
+    """Headers, whatever the case of their names."""
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request as it came; names of headers are in lower case."""
+    """One request as it came."""
 
     method: str
     path: str
-    headers: dict[str, str]
+    headers: Headers
     body: bytes
+
+    @property
+    def url(self) -> str:
+        return self.path
 
     @property
     def operation(self) -> str:
@@ -81,7 +92,8 @@ def serving(answer: Callable[[Asked], Answer]) -> Iterator[Served]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            asked = Asked(self.command, self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+            headers = Headers({name.lower(): value for name, value in self.headers.items()})
+            asked = Asked(self.command, self.path, headers, body)
             served.asked.append(asked)
             said = answer(asked)
             head = [f"HTTP/1.1 {said.status} As Told"]

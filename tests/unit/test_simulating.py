@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf
+from math import ceil, inf
 
 import numpy as np
 import pytest
 
+from canary.domain.audit import Row, Status
 from canary.domain.baseline import Past, baseline_of
+from canary.domain.counting import accounted
 from canary.domain.evidence import ALONE
 from canary.domain.plan import Plan, Span, Stage
 from canary.domain.plan_document import parse_plan
@@ -112,7 +114,8 @@ def test_no_more_goes_to_latest_than_was_granted():
 )
 def test_a_pass_that_is_left_out_would_have_decided_nothing(version, monkeypatch):
     monkeypatch.setattr(trials, "PASS_MS", 0)  # a pass that finds nothing must not put off the next one
-    policy, traces = Judged(TRIAL, "careful"), [Trace(World(history=100), 2, number) for number in range(6)]
+    plan, traces = replace(TRIAL, deadline_ms=24 * 3_600_000), [Trace(World(history=100), 2, number) for number in range(6)]
+    policy = Judged(plan, "careful")
     quick = [policy.release(trace, version) for trace in traces]
 
     def every_minute(self, now):
@@ -151,7 +154,39 @@ def test_a_version_that_always_fails_is_thrown_out_and_a_good_one_promoted():
 
 def test_a_version_that_never_answers_is_never_promoted():
     fate = Judged(TRIAL, "careful").release(Trace(World(), 1, 1), Version(name="silent", rate=0.0, hanging=1.0))
-    assert (fate.ending, fate.why) == (Ending.ABORTED, "failures")
+    assert (fate.ending, fate.why) == (Ending.ABORTED, "hung")
+    assert fate.exposed == fate.samples == 2, "what hangs counts as failed"
+
+
+def test_outcomes_are_counted_as_the_flipper_counts_them():
+    trial = Trial(TRIAL, Trace(World(normal=0.2, hourly=60), 1, 1), GOOD)
+    for _ in range(30):
+        trial.next_pass()
+        before, running = trial.release, sorted(trial._running)
+        at = int(running[0][0]) + 1 if running else trial.now + 1
+        found, _ = trial.observe(at)
+        rows = [_row(before, *each) for each in running if each[0] <= at]
+        expected = accounted(replace(before, claimed=trial.claimed), rows)
+        oldest = min((each[3].claimed_at for each in trial._running), default=None)
+        assert (found.tally, found.gathered) == (expected.tally, expected.gathered.settled_before(oldest))
+        assert found.in_flight == expected.in_flight
+        trial.release = found
+    assert trial.release.tally.failed > 0
+
+
+def _row(release, end, number, failed, running):
+    return Row(
+        app=release.app,
+        release=release.release,
+        request_id=str(number),
+        status=Status.FAILED if failed else Status.SUCCEEDED,
+        claimed_at=running.claimed_at,
+        target=release.target,
+        tag=release.tag,
+        share=running.share,
+        started_at=running.started_at,
+        stopped_at=ceil(end),
+    )
 
 
 def test_the_watch_takes_back_what_the_trial_let_pass():
@@ -256,6 +291,7 @@ def test_chances_and_spreads_are_counted():
 def test_walds_bound_is_what_no_test_beats():
     assert to_throw_out(0.005, 0.01) == pytest.approx(2149, abs=1)
     assert to_promote(0.005, 0.1) == pytest.approx(34.3, abs=0.05)
+    assert to_promote(0.005, 0.1, alpha=0) == pytest.approx(35.3, abs=0.05), "it throws out none, and so goes on a little longer"
     assert to_throw_out(0.005, 1.0) < 1
     rng, p, q = np.random.default_rng(1), 0.05, 0.2
     steps = np.where(rng.random((4000, 600)) < q, np.log(q / p), np.log((1 - q) / (1 - p)))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from canary.domain import stages
+from canary.domain import pace
 from canary.domain.audit import ExecutionStatus
 from canary.domain.evidence import Evidence
 from canary.domain.pace import slots
@@ -227,7 +227,7 @@ def test_a_bigger_quota_of_a_judged_plan_is_no_proof_by_itself():
 
 
 def test_a_large_quota_is_granted_in_portions_so_that_the_item_stays_small(monkeypatch):
-    monkeypatch.setattr(stages, "MOST_OUT", 20)
+    monkeypatch.setattr(pace, "MOST_OUT", 20)
     scene = opened({"stages": [{"quota": 50}], "max_failure_rate": 0.1}, executions=0)
     assert (scene.only_release().granted, scene.spend()) == (20, 20)
     scene.flip()

@@ -9,6 +9,7 @@ from canary.domain.alarm import AlarmState
 from canary.domain.app import App, Parameter, Version
 from canary.domain.audit import Execution, Row, RowUpdate
 from canary.domain.baseline import Past
+from canary.domain.batch import Batch
 from canary.domain.call import Call
 from canary.domain.claim import Claimed
 from canary.domain.keyed import KeyRecord
@@ -41,6 +42,14 @@ class Slots(Protocol):
 
     def claim(self, app: str, release: str, request_id: str, now: int) -> Claimed:
         """Take a slot, atomically; safe to repeat."""
+
+    def claim_batch(
+        self, app: str, release: str, batch: tuple[str, Batch], granted: int, unused: tuple[str, int] | None = None
+    ) -> int:
+        """Take many slots at once, as many as there are; 0: none. ``granted`` as it was read last.
+
+        ``unused``: the batch before, of which so many were not used, and are given back by the same write.
+        """
 
     def app(self, app: str) -> App | None:
         """Read an app's item, for its mirror."""
@@ -98,6 +107,9 @@ class Audit(Protocol):
 
     def of_release(self, app: str, release: str) -> Iterable[Row]:
         """Read all rows of a release, oldest first, by pages."""
+
+    def of_batch(self, app: str, release: str, batch_id: str, since: int) -> int:
+        """Count the rows of a batch that was taken then, consistently."""
 
 
 class Records(Protocol):

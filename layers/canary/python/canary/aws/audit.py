@@ -9,8 +9,9 @@ from pynamodb.expressions.update import Action
 
 from canary.aws.faults import conditionally, translated
 from canary.aws.tables import AuditItem, bound
-from canary.domain.audit import IN_FLIGHT, KEEP_MS, Arm, Row, RowUpdate, Status
+from canary.domain.audit import IN_FLIGHT, KEEP_MS, SKEW_MS, Arm, Row, RowUpdate, Status
 from canary.domain.release import from_timestamp, timestamp
+from canary.domain.request_id import new_request_id
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -93,6 +94,25 @@ class AuditTable:
             for page in pages:
                 yield from (self._row(item) for item in page["Items"])
 
+    def of_batch(self, app: str, release: str, batch_id: str, since: int) -> int:
+        """Count the rows of a batch that was taken then, consistently. Their ids sort by time."""
+        first = new_request_id(since - SKEW_MS, 0)
+        with translated(_SERVICE):
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                KeyConditionExpression="release_id = :release AND request_id > :first",
+                FilterExpression="#batch = :batch",
+                ExpressionAttributeNames={"#batch": "batch"},
+                ExpressionAttributeValues={
+                    ":release": {"S": _release_id(app, release)},
+                    ":first": {"S": first},
+                    ":batch": {"S": batch_id},
+                },
+                Select="COUNT",
+                ConsistentRead=True,
+            )
+            return sum(page["Count"] for page in pages)
+
     def _actions(self, row: Row, update: RowUpdate) -> list[Any]:
         model = self._model
         actions: list[Action] = [model.status.set(update.status.value)]
@@ -129,6 +149,7 @@ class AuditTable:
             tag=item.tag or "",
             arm=Arm(item.arm or Arm.LATEST.value),
             share=int(item.share) if item.share is not None else None,
+            batch=item.batch,
             transform_id=item.transform_id,
             state_machine=item.state_machine,
             started_at=from_timestamp(item.started_at) if item.started_at else None,
@@ -155,6 +176,7 @@ def _item(model: type[AuditItem], row: Row) -> AuditItem:
         tag=row.tag,
         arm=row.arm.value,
         share=row.share,
+        batch=row.batch,
         target=row.target,
         transform_id=row.transform_id,
         state_machine=row.state_machine,

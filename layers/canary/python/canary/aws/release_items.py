@@ -19,6 +19,7 @@ from canary.aws.tables import (
     StoppedItem,
 )
 from canary.domain.app import App, Mirror, Quarantined, Stopped
+from canary.domain.batch import Batch
 from canary.domain.plan import Plan
 from canary.domain.plan_document import plan_document, plan_from
 from canary.domain.release import Ask, Change, Flip, Notice, NoticeKind, Release, Verb, from_timestamp, timestamp
@@ -54,6 +55,7 @@ def release_item(model: type[ReleaseItem], release: Release) -> ReleaseItem:
         claimed=release.claimed,
         gate=release.gate.value,
         open={request_id: timestamp(at) for request_id, at in release.open.items()},
+        batches={batch_id: batch_text(batch) for batch_id, batch in release.batches.items()},
         succeeded=tally.succeeded,
         failed=tally.failed,
         timed_out=tally.timed_out,
@@ -110,6 +112,7 @@ def release_of(item: Any) -> Release:
         claimed=int(item.claimed),
         gate=Gate(item.gate),
         open={request_id: from_timestamp(at) for request_id, at in item.open.as_dict().items()},
+        batches={batch_id: _batch(text) for batch_id, text in item.batches.as_dict().items()} if item.batches else {},
         tally=Tally(
             succeeded=int(item.succeeded),
             failed=int(item.failed),
@@ -142,6 +145,16 @@ def release_of(item: Any) -> Release:
     )
 
 
+def batch_text(batch: Batch) -> str:
+    """Write a batch: ``20 2026-11-21T09:30:00.123Z``."""
+    return f"{batch.slots} {timestamp(batch.taken_at)}"
+
+
+def _batch(text: str) -> Batch:
+    slots, taken_at = text.split(" ")
+    return Batch(int(slots), from_timestamp(taken_at))
+
+
 def _stage_fields(item: Any, plan: Plan) -> dict[str, Any]:
     """Where the stage began; an item of the first version does not tell, but there every stage had its quota."""
     if item.stage_base is None:
@@ -157,10 +170,11 @@ def release_changes(model: type[ReleaseItem], before: Release, after: Release) -
     What routers write too is changed relative to what is there: ``claimed`` by its difference, ``open`` by the ids that go.
     """
     old, new = release_item(model, before), release_item(model, after)
-    actions = _plain_changes(model, old, new, skip={"claimed", "open", "counted", "history", "rev"})
+    actions = _plain_changes(model, old, new, skip={"claimed", "open", "batches", "counted", "history", "rev"})
     actions.append(model.rev.set(before.rev + 1))
     if after.claimed != before.claimed:
         actions.append(model.claimed.set(model.claimed - (before.claimed - after.claimed)))
+    actions += [model.batches[batch_id].remove() for batch_id in before.batches if batch_id not in after.batches]
     actions += [model.open[request_id].remove() for request_id in before.open if request_id not in after.open]
     actions += [model.counted[name].set(value) for name, value in after.counted.items() if name not in before.counted]
     actions += [model.counted[name].remove() for name in before.counted if name not in after.counted]

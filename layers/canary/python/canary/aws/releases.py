@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pynamodb.expressions.update import Action
 
+from canary.aws.batches import taken
 from canary.aws.faults import conditionally, translated
-from canary.aws.release_items import app_changes, app_item, app_of, release_changes, release_item, release_of
+from canary.aws.release_items import app_changes, app_item, app_of, batch_text, release_changes, release_item, release_of
 from canary.aws.tables import APP_ITEM, AppItem, ReleaseItem, bound
 from canary.domain.app import App
+from canary.domain.batch import Batch
 from canary.domain.claim import Claimed
 from canary.domain.release import Release, timestamp
 from canary.domain.states import Gate
@@ -58,6 +61,34 @@ class ReleaseTable:
             return Claimed.CLOSED if request_id not in _open(item) else Claimed.WON
         return Claimed.WON if request_id in _open(item) else Claimed.GONE
 
+    def claim_batch(
+        self, app: str, release: str, batch: tuple[str, Batch], granted: int, unused: tuple[str, int] | None = None
+    ) -> int:
+        """Take many slots at once: one conditional write, safe to repeat. Where what was read last is too old, once more."""
+        name, wanted = batch
+
+        def write(slots: int, granted: int, unused: tuple[str, int] | None) -> dict[str, Any] | None:
+            return self._write(self._batch_write(app, release, (name, replace(wanted, slots=slots)), granted, unused))
+
+        return taken(write, name, wanted.slots, granted, unused)
+
+    def _batch_write(
+        self, app: str, release: str, batch: tuple[str, Batch], granted: int, unused: tuple[str, int] | None
+    ) -> dict[str, Any]:
+        """No expression can add two attributes: so ``granted``, which never falls below what is claimed, comes from outside."""
+        model, (name, taken) = self._releases, batch
+        returned = unused[1] if unused else 0
+        mine = model.batches[name]
+        condition = (model.gate == Gate.OPEN.value) & (model.granted >= granted) & mine.does_not_exist()
+        condition &= model.claimed <= granted - taken.slots + returned
+        actions: list[Action] = [model.claimed.set(model.claimed + (taken.slots - returned)), mine.set(batch_text(taken))]
+        if unused:
+            condition &= model.batches[unused[0]].exists()
+            actions.append(model.batches[unused[0]].remove())
+        return model(app, release).get_update_kwargs_from_instance(
+            actions=actions, condition=condition, return_values_on_condition_failure="ALL_OLD"
+        )
+
     def create(self, release: Release) -> bool:
         """Put a release; False when there is one already."""
         model = self._releases
@@ -70,6 +101,9 @@ class ReleaseTable:
         condition = model.rev == before.rev
         if idle:
             condition &= (model.claimed == before.claimed) & (model.open == {})
+            condition &= model.batches.does_not_exist() | (model.batches == {})
+        for batch_id in before.batches.keys() - after.batches.keys():  # its process may give it back at the same time
+            condition &= model.batches[batch_id].exists()
         if after.granted < before.granted:  # slots that are claimed meanwhile cannot be taken back
             condition &= model.claimed <= after.granted
         item = model(before.app, before.release)

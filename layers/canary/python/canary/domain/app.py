@@ -6,28 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from canary.domain.baseline import Baseline
+from canary.domain.parameter import Parameter as Parameter  # noqa: PLC0414 - where all but the router look for it
 from canary.domain.release import Control, Release
 from canary.domain.sight import Sight
-from canary.domain.target import InvalidTarget, Pointer, is_blank, parse_pointer
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter as SSM returned it; ``modified_at`` in milliseconds."""
-
-    value: str
-    version: int
-    modified_at: int
-
-    @property
-    def pointer(self) -> Pointer | None:
-        """The target it holds; None when it is blank or cannot be read."""
-        if is_blank(self.value):
-            return None
-        try:
-            return parse_pointer(self.value)
-        except InvalidTarget:
-            return None
+from canary.domain.target import Pointer
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,8 @@ GRACE_MS: Final = 60_000
 class Row:
     """One audit row.
 
-    ``share``: the coin's, in parts of 10,000. ``unstarted``: surely nothing ran, so the slot goes back. ``counted``: in
-    the release's counters.
+    ``share``: the coin's, in parts of 10,000. ``batch``: the one that its slot came from, if it did. ``unstarted``: surely
+    nothing ran, so the slot goes back. ``counted``: in the release's counters.
     """
 
     app: str
@@ -58,6 +58,7 @@ class Row:
     tag: str
     arm: Arm = Arm.LATEST
     share: int | None = None
+    batch: str | None = None
     transform_id: str | None = None
     state_machine: str | None = None
     started_at: int | None = None

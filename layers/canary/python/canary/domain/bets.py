@@ -11,8 +11,10 @@ Sequential k-Sample Tests.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import combinations, pairwise
 from math import ceil, exp, expm1, floor, lgamma, log, log1p, sqrt
+from operator import mul
 from typing import Final
 
 #: How the chance of a wrong abort is divided: three quarters for failures, one for durations.
@@ -40,8 +42,12 @@ _LEAST_HISTORY: Final = 20
 #: Of so many times its own size a history can tell; of more only the proportions count. It does not know its own rate any better,
 #: and a closed bet that went on growing would in the end throw out every good version whose history had been lucky.
 _TELLS: Final = 5
+#: So many rates the history bet supposes.
+_ALTERNATIVES: Final = 5
 #: What rounding may make of two numbers that are the same.
 _ROUNDING: Final = 1e-9
+#: So many results of a function are remembered. A pass asks for the same more than once, and a simulation thousands of times.
+_REMEMBERED: Final = 8_192
 
 
 def fails_at(alpha: float) -> float:
@@ -54,6 +60,7 @@ def slow_at(alpha: float) -> float:
     return -log(DURATIONS_PART * alpha)
 
 
+@lru_cache(_REMEMBERED)
 def normal_rate(executions: int, failed: int) -> float:
     """How often current fails, as the history of ``executions``, ``failed`` of them, tells it: above 0 and below 1."""
     a, c = _prior(executions, failed)
@@ -65,11 +72,13 @@ def most_told(history: int) -> int:
     return _TELLS * max(history, _LEAST_HISTORY)
 
 
+@lru_cache(_REMEMBERED)
 def history_bet(started: int, failed: int, executions: int, failures: int) -> float:
     """Bet that latest fails more often than the history, ``failures`` of ``executions``: ``failed`` of ``started`` did."""
     return _log_mean(_against_history(started, failed, executions, failures, closed=False))
 
 
+@lru_cache(_REMEMBERED)
 def closed_history_bet(started: int, failed: int, executions: int, failures: int) -> float:
     """The same, but more failures never make it less: this is what decides.
 
@@ -97,8 +106,7 @@ def marks(durations: int) -> tuple[int, ...]:
 
 def duration_bet(counts: Sequence[int], durations: int) -> float:
     """Bet that latest is slower: ``counts`` of its executions in the five bins of ``durations`` (4 at least) in the history."""
-    gaps = _gaps(durations)
-    return _log_mean(_against_durations([tuple(counts)] * len(SLOWER), gaps))
+    return _log_mean(_against_durations([tuple(counts)] * len(SLOWER), _gaps(durations)))
 
 
 def closed_duration_bet(counts: Sequence[int], durations: int) -> float:
@@ -107,8 +115,7 @@ def closed_duration_bet(counts: Sequence[int], durations: int) -> float:
     Each alternative counts executions in quicker bins where that fits it better. What runs may therefore be counted in the
     quickest bin that its age allows.
     """
-    gaps, counted = _gaps(durations), _in_proportion(counts, most_told(durations))
-    return _log_mean(_against_durations([_fitting(counted, gaps, bins) for bins in SLOWER], gaps))
+    return _closed_duration_bet(tuple(counts), durations)
 
 
 def promotion_bound(finished: int, failed: int, normal: float, bad: float) -> float:
@@ -116,6 +123,7 @@ def promotion_bound(finished: int, failed: int, normal: float, bad: float) -> fl
     return failed * log(normal / bad) + (finished - failed) * (log1p(-normal) - log1p(-bad))
 
 
+@lru_cache(_REMEMBERED)
 def at_most(finished: int, failed: int, normal: float) -> float:
     """The failure rate that is excluded at 95 %, whenever one looks: from above ``normal`` to 1 (nothing is known).
 
@@ -139,38 +147,48 @@ def _prior(executions: int, failures: int) -> tuple[float, float]:
 def _against_history(started: int, failed: int, executions: int, failures: int, *, closed: bool) -> list[float]:
     """What each alternative has won against the history."""
     a, c = _prior(executions, failures)
-    normal = a / (a + c)
-    b = min(normal, 0.3)
-    at_zero = _log_beta(a, c)
+    at_zero, alternatives = _log_beta(a, c), _alternatives(executions, failures)
     predicted: dict[int, float] = {}
-    won = []
-    for q in (2 * b, min(5 * b, 0.9), min(sqrt(2.5 * b), 0.9), max(0.5, min(2 * b, 0.9)), 0.95):
-        if q <= normal:  # a history that fails most of the time: what fails less often is no reason for an abort
-            won.append(0.0)
-            continue
+    won = [0.0] * (_ALTERNATIVES - len(alternatives))
+    for q, log_q, log_rest in alternatives:
         best = floor(q * (a + c + started - 1) - a) + 1  # up to here one more failure speaks for q, from here against it
         f = min(failed, max(0, best)) if closed else failed
         if f not in predicted:
             predicted[f] = _log_beta(a + f, c + started - f) - at_zero
-        won.append(f * log(q) + (started - f) * log1p(-q) - predicted[f])
+        won.append(f * log_q + (started - f) * log_rest - predicted[f])
     return won
 
 
+@lru_cache(_REMEMBERED)
+def _alternatives(executions: int, failures: int) -> tuple[tuple[float, float, float], ...]:
+    """Rates that are bet on, each with the logarithms of it and of the rest.
+
+    One that is not above the normal rate is none: where most of a history failed, what fails less often is no reason for an abort.
+    """
+    normal = normal_rate(executions, failures)
+    b = min(normal, 0.3)
+    rates = (2 * b, min(5 * b, 0.9), min(sqrt(2.5 * b), 0.9), max(0.5, min(2 * b, 0.9)), 0.95)
+    return tuple((q, log(q), log1p(-q)) for q in rates if q > normal)
+
+
+@lru_cache(_REMEMBERED)
+def _closed_duration_bet(counts: tuple[int, ...], durations: int) -> float:
+    gaps, counted = _gaps(durations), _in_proportion(counts, most_told(durations))
+    return _log_mean(_against_durations([_fitting(counted, gaps, bins) for bins in SLOWER], gaps))
+
+
+@lru_cache
 def _gaps(durations: int) -> tuple[int, ...]:
     """How much the history weighs in each bin."""
     first, second, third, fourth = marks(durations)
     return first, second - first, third - second, fourth - third, durations + 1 - fourth
 
 
-def _against_durations(counted: Iterable[tuple[int, ...]], gaps: Sequence[int]) -> list[float]:
+def _against_durations(counted: Iterable[tuple[int, ...]], gaps: tuple[int, ...]) -> list[float]:
     """What each alternative has won with the counts that it is given."""
-    predicted: dict[tuple[int, ...], float] = {}
-    won = []
-    for counts, logs in zip(counted, _LOG_SLOWER, strict=True):
-        if counts not in predicted:
-            predicted[counts] = _log_predictive(counts, gaps)
-        won.append(sum(n * log_q for n, log_q in zip(counts, logs, strict=True)) - predicted[counts])
-    return won
+    return [
+        sum(map(mul, counts, logs)) - _log_predictive(counts, gaps) for counts, logs in zip(counted, _LOG_SLOWER, strict=True)
+    ]
 
 
 def _in_proportion(counts: Sequence[int], most: int) -> tuple[int, ...]:
@@ -222,15 +240,16 @@ def _fits(counts: Sequence[int], gaps: Sequence[int], bins: Sequence[float]) -> 
 def _log_mean(values: Iterable[float]) -> float:
     terms = list(values)
     top = max(terms)
-    return top + log(sum(exp(term - top) for term in terms) / len(terms))
+    return top + log(sum([exp(term - top) for term in terms]) / len(terms))
 
 
 def _log_beta(a: float, b: float) -> float:
     return lgamma(a) + lgamma(b) - lgamma(a + b)
 
 
-def _log_predictive(counts: Sequence[int], weights: Sequence[int]) -> float:
+@lru_cache(_REMEMBERED)
+def _log_predictive(counts: tuple[int, ...], weights: tuple[int, ...]) -> float:
     """The Dirichlet-multinomial chance of one sequence with these counts."""
     total = sum(weights)
     ratio = lgamma(total) - lgamma(total + sum(counts))
-    return ratio + sum(lgamma(weight + n) - lgamma(weight) for n, weight in zip(counts, weights, strict=True))
+    return ratio + sum([lgamma(weight + n) - lgamma(weight) for n, weight in zip(counts, weights, strict=True) if n])

@@ -59,7 +59,14 @@ def _evidence(release: Release, sight: Sight, watch: WatchSight | None, now: int
     """The evidence of the trial, and of the executions since the promotion: all of them are latest's, at a share of one."""
     gathered, running = release.gathered, sight.running
     evidence = gather(
-        gathered, running, sight.control, release.baseline, hung_after=release.plan.hung_after, lost=release.tally.lost, now=now
+        gathered,
+        running,
+        sight.control,
+        release.baseline,
+        hung_after=release.plan.hung_after,
+        lost=release.tally.lost,
+        now=now,
+        unseen_since=min((batch.taken_at for batch in release.batches.values()), default=None),
     )
     if sight.uncompared:  # perhaps current fails as often: then what the coin sent says nothing of latest
         evidence = replace(evidence, epochs=())

@@ -8,6 +8,7 @@ from typing import Any
 from canary import __version__
 from canary.domain import flip
 from canary.domain.app import Seen
+from canary.domain.audit import GRACE_MS
 from canary.domain.case import recorded
 from canary.domain.judge import Case, Verdict
 from canary.domain.plan import OnNewRelease
@@ -36,6 +37,8 @@ def overtaken(release: Release, seen: Seen, now: int) -> SaveRelease | None:
     """
     key = flip.latest_key(seen)
     if key == release.release or (seen.latest is not None and seen.latest.modified_at < release.written_at):
+        return None
+    if seen.latest is None and now < release.written_at + GRACE_MS:  # a read that is older than the first write shows none
         return None
     if key is None:
         after = release.moved(_S.ABORTED, now=now, why="withdrawn: latest was blanked by hand", gate=Gate.CLOSED)

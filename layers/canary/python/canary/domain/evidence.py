@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from canary.domain.baseline import Baseline
+from canary.domain.share import ALONE as ALONE  # noqa: PLC0414 - where all but the router look for it
 
-#: Shares are in parts of so many. This one is all: everything that may go to latest goes there.
-ALONE: Final = 10_000
 #: So many finished requests are kept apart, each in a slice of its own; above it neighbours are put together.
 MOST_SLICES: Final = 64
 _BINS: Final = 5
@@ -163,16 +162,19 @@ def gather(
     hung_after: float,
     lost: int,
     now: int,
+    unseen_since: int | None = None,
 ) -> Evidence:
     """Read the evidence at one moment. ``control``: current's failures by share; None where current cannot be compared.
 
-    A request is overdue once it has been on its way for longer than ``hung_after`` times what 99.9 % of current's take.
+    Of what was claimed after ``unseen_since`` some may run unseen. A request is overdue once it has been on its way for longer
+    than ``hung_after`` times what 99.9 % of current's take.
     """
     going = tuple(running)
     late = baseline.overdue_ms(hung_after)
     overdue = [each for each in going if late is not None and each.age(now) > late]
     in_time = [each for each in going if late is None or each.age(now) <= late] if overdue else going
-    oldest = min((each.claimed_at for each in in_time), default=None)
+    claims = [each.claimed_at for each in in_time]
+    oldest = min([*claims, unseen_since] if unseen_since is not None else claims, default=None)
     ready = kept.settled_before(oldest).prefix
     hung = sum(oldest is None or each.claimed_at < oldest for each in overdue)
     compared = {*kept.shares, *control} - {ALONE} if control is not None else set()

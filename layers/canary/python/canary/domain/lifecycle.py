@@ -10,11 +10,13 @@ from dataclasses import replace
 from canary.domain import flip
 from canary.domain.app import Seen
 from canary.domain.asks import carry_out, refuse_asks
-from canary.domain.changes import held, save
+from canary.domain.audit import GRACE_MS
+from canary.domain.changes import held, save, waits
+from canary.domain.evidence import ALONE
 from canary.domain.opening import adopt, blank_left, learned, opening
 from canary.domain.release import NoticeKind, Release
 from canary.domain.states import Hold, ReleaseState
-from canary.domain.steps import Announce, RestoreLatest, SaveApp, Step
+from canary.domain.steps import Announce, BlankLatest, RestoreLatest, SaveApp, Step
 from canary.domain.target import is_blank
 from canary.domain.trial import on_trial
 from canary.domain.watching import begun_watch, watching
@@ -28,10 +30,11 @@ def decide(seen: Seen, now: int) -> Step | None:
         _restore(seen)
         or flip.mirror_step(seen)
         or next((step for release in _in_order(seen) if (step := _next_for(release, seen, now))), None)
+        or _left_over(seen)
         or adopt(seen, now)
         or _check_off(seen)
         or _announce(seen)
-        or _let_go(seen)
+        or _let_go(seen, now)
     )
 
 
@@ -40,6 +43,17 @@ def _restore(seen: Seen) -> Step | None:
     if lost is None or seen.latest is None or not flip.history_is_whole(seen):
         return None
     return RestoreLatest(lost.value, lost.release, seen.latest.version, "a write of ours landed on a newer release: put it back")
+
+
+def _left_over(seen: Seen) -> Step | None:
+    """Blank what still names a release that has ended: while it ended, an older latest was seen.
+
+    A release that was superseded is named by an older latest only.
+    """
+    release = seen.releases.get(flip.latest_key(seen) or "")
+    if release is None or not release.ended or release.state is _S.SUPERSEDED or waits(release, seen):
+        return None
+    return BlankLatest(release.release, "latest names a release that has ended")
 
 
 def _in_order(seen: Seen) -> list[Release]:
@@ -129,21 +143,27 @@ def _announce(seen: Seen) -> Step | None:
     return None
 
 
-def _let_go(seen: Seen) -> Step | None:
+def _let_go(seen: Seen, now: int) -> Step | None:
     """Follow no longer what has ended and is settled to the last request."""
-    kept = tuple(name for name in seen.app.followed if _has_work(name, seen))
+    kept = tuple(name for name in seen.app.followed if _has_work(name, seen, now))
     if kept == seen.app.followed:
         return None
     return SaveApp(replace(seen.app, followed=kept), "ended, and every request is settled")
 
 
-def _has_work(name: str, seen: Seen) -> bool:
+def _has_work(name: str, seen: Seen, now: int) -> bool:
     release = seen.releases.get(name)
     if release is None:
         return name == flip.latest_key(seen)
     pending = release.in_flight or release.open or release.counted or release.notices or release.asks
     sight = seen.sights.get(name)
     samples = sight.controls if sight is not None else release.plan.judged  # not looked at: some may still run
-    pending = pending or samples
+    pending = pending or samples or _may_be_sampled(release, now)
     waiting = release.state in {_S.REJECTED, _S.ABORTED} and name == flip.latest_key(seen)
     return not release.ended or bool(pending) or waiting
+
+
+def _may_be_sampled(release: Release, now: int) -> bool:
+    """Whether a router that has not heard of the end yet may still put a control sample."""
+    tossed = release.share < ALONE or any(share < ALONE for share in release.gathered.shares)
+    return release.plan.judged and tossed and release.ended_at is not None and now < release.ended_at + GRACE_MS

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from canary.domain.plan import Plan
-from canary.domain.states import Gate, ReleaseState
+if TYPE_CHECKING:  # a router starts often, and these take their time to import
+    from canary.domain.plan import Plan
+    from canary.domain.states import Gate, ReleaseState
 
 
 class Offer(Protocol):
@@ -33,5 +34,7 @@ class Offer(Protocol):
     def control(self) -> Any | None: ...
     @property
     def plan(self) -> Plan: ...
+    @property
+    def batched(self) -> bool: ...
     @property
     def ended(self) -> bool: ...

@@ -36,6 +36,8 @@ def adopt(seen: Seen, now: int) -> Step | None:
         return None
     if key not in seen.app.followed:
         return SaveApp(replace(seen.app, followed=(*seen.app.followed, key)), f"latest names release {key}")
+    if not flip.history_is_whole(seen):  # it may be older than latest: whether this is a write put back is not known yet
+        return None
     return CreateRelease(_created(key, seen.latest, first, seen, now), "a new release")
 
 
@@ -66,7 +68,7 @@ def _created(key: str, latest: Parameter, first: Release | None, seen: Seen, now
         commit=commit,
         refusal=refusal,
         behind=first.release if first else None,
-        restored_from=flip.restored_release(seen.history) if flip.history_is_whole(seen) else None,
+        restored_from=flip.restored_release(seen.history),
     ).noted("opened", now=now, why=f"{tag} was written to latest", who=by or "release tagging")
 
 

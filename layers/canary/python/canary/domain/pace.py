@@ -19,6 +19,7 @@ _BUSY: Final = 20
 #: What an earned coin may be worth, in parts of 10,000: few values, since each has a count of failures of its own in the release.
 #: The least keeps evidence coming, however busy current is; above the most a failure says too little: the rarer latest, the more.
 _SHARES: Final = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 400, 500, 600, 800, 1_000, 1_300, 1_600, 2_000)
+_SOME_PASSES_MS: Final = 180_000
 #: Passes follow one another in seconds: what is claimed faster than this, a second, is out before its evidence is looked at.
 _MOST_A_SECOND: Final = 2
 
@@ -27,6 +28,13 @@ def slots(evidence: Evidence, baseline: Baseline) -> int:
     """How many may be on the way at once: 2 while nothing is known, then 2, 3, 5, 8, 13 … as long as all goes well."""
     bound = at_most(evidence.finished + evidence.overdue, evidence.failed + evidence.overdue, baseline.rate)
     return max(1, min(MOST_OUT, floor(AT_RISK / bound)))
+
+
+def headroom(stage: Stage, baseline: Baseline) -> int:
+    """How many slots may be free at once where evidence does not say it: enough for some passes of the flipper."""
+    if not stage.uncounted or not baseline.interval_ms:
+        return MOST_OUT
+    return max(MOST_OUT, _SOME_PASSES_MS * stage.weight // (100 * baseline.interval_ms))
 
 
 def share_of(stage: Stage, earned: int, baseline: Baseline) -> int:

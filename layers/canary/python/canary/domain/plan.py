@@ -112,6 +112,11 @@ class Stage:
         """Whether only the evidence says when the stage is over."""
         return self.quota is None and not self.bake and not self.min_completed
 
+    @property
+    def uncounted(self) -> bool:
+        """Whether the weight alone says how many requests go to latest."""
+        return self.quota is None and not self.earned
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:

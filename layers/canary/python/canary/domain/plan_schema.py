@@ -110,7 +110,7 @@ def _deciding() -> dict[str, Schema]:
         ),
         "hung_after": _key(
             "Hung after",
-            "A request that has been on its way so many times as long as 99.9 % of current's take counts as failed until it ends.",
+            "A request that is on its way so many times as long as 99.9 % of current's take counts as failed until it ends.",
             {"type": "number", "minimum": HUNG_AFTER[0], "maximum": HUNG_AFTER[1]},
             default=_DEFAULT.hung_after,
         ),

@@ -114,8 +114,8 @@ def _counted(plan: Plan, may: int) -> str:
 def _judged(plan: Plan) -> str:
     least = clean_runs(plan.max_failure_rate if plan.max_failure_rate is not None else USUAL_BAD_RATE)
     return (
-        "The evidence decides: latest is thrown out as soon as it is clear that it fails more often than current does or is slower. "
-        f"What has been on its way for {plan.hung_after:g} × the time in which 99.9 % of current's end counts as failed. "
+        "The evidence decides: latest is thrown out as soon as it is clear that it fails more often than current does or is "
+        f"slower. What has been on its way for {plan.hung_after:g} × the time in which 99.9 % of current's end counts as failed. "
         f"A good version is thrown out by chance in {percent(plan.alpha)} of releases at most. "
         f"Proof takes about {requests(least)} in a row without a failure, and more where some fail."
     )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from canary.domain.audit import Status
 from canary.domain.baseline import Baseline
+from canary.domain.batch import Batch
 from canary.domain.evidence import Gathered
+from canary.domain.moments import from_timestamp as from_timestamp  # noqa: PLC0414 - where all but the router look for it
+from canary.domain.moments import release_key as release_key  # noqa: PLC0414
+from canary.domain.moments import timestamp as timestamp  # noqa: PLC0414
+from canary.domain.moments import version_of as version_of  # noqa: PLC0414
 from canary.domain.plan import Plan
 from canary.domain.states import ENDED, TRANSITIONS, Gate, Hold, IllegalMove, ReleaseState
 from canary.domain.tally import Tally
@@ -119,12 +122,12 @@ class Watched:
 class Release:
     """One attempt to make latest the current stack.
 
-    ``claimed``, ``open`` and, downwards, ``gate`` are written by routers and operators as well; everything else by the flipper
-    alone, on condition that ``rev`` is what it read. ``value`` is the parameter as it stood, ``target`` its ARN.
+    ``claimed``, ``open``, ``batches`` and, downwards, ``gate`` are written by routers and operators as well; everything else by
+    the flipper alone, on condition that ``rev`` is what it read. ``value`` is the parameter as it stood, ``target`` its ARN.
 
     ``granted`` slots are allowed so far, up to ``allowed`` of them in this stage (None: as the evidence or the coin gives them);
-    ``share`` is the coin's, in parts of 10,000. ``forgiven`` are unknown or refunded ones that an operator let pass. ``stage_base``
-    is how many requests were known or on their way when the stage began, ``asked_at`` when a person was first asked at its gate.
+    ``share`` is the coin's, in parts of 10,000. ``forgiven`` are unknown or refunded ones that an operator let pass.
+    ``stage_base`` requests were known or on their way when the stage began; ``asked_at`` a person was first asked at its gate.
     ``accepted``: target and plan were looked at, and the preflight may run. ``against`` is the current that it is compared with,
     whose ``baseline`` and ``control`` these are. ``behind`` names the release that goes first, and that routers serve meanwhile.
     ``returning``: it was taken back, and that is being taken back. ``record`` names its newest evidence record.
@@ -153,6 +156,7 @@ class Release:
     claimed: int = 0
     gate: Gate = Gate.CLOSED
     open: Mapping[str, int] = field(default_factory=dict)
+    batches: Mapping[str, Batch] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     counted: Mapping[str, str] = field(default_factory=dict)
     lost_forgiven: int = 0
@@ -190,6 +194,11 @@ class Release:
     def ended(self) -> bool:
         return self.state in ENDED
 
+    @property
+    def batched(self) -> bool:
+        """Whether routers take slots in batches: nothing counts the requests of this stage."""
+        return self.plan.stages[self.stage].uncounted
+
     def moved(self, to: ReleaseState, *, now: int, why: str, who: str = FLIPPER, **changes: Any) -> Release:
         """Return this release in state ``to``, with the change in its history. Raises `IllegalMove`."""
         if to not in TRANSITIONS[self.state]:
@@ -205,28 +214,3 @@ class Release:
     def noted(self, what: str, *, now: int, why: str, who: str = FLIPPER, **changes: Any) -> Release:
         """Return this release changed without a new state, with the change in its history."""
         return replace(self, history=(*self.history, Change(now, who, what, why)), **changes)
-
-
-def release_key(version: int, value: str, modified_at: int) -> str:
-    """Derive a release's key from what SSM returns for ``latest``; ``modified_at`` in milliseconds.
-
-    Router and flipper derive the same key with no further read, and a newer write gives another one.
-    """
-    digest = hashlib.sha256((value + timestamp(modified_at)).encode()).hexdigest()
-    return f"{version:08d}-{digest[:8]}"
-
-
-def version_of(release: str) -> int:
-    """The version of ``latest`` that a release's key was derived from."""
-    return int(release.split("-", 1)[0])
-
-
-def timestamp(at: int) -> str:
-    """Write a time as ``2026-11-21T09:30:00.123Z``."""
-    moment = datetime.fromtimestamp(at // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at % 1000:03d}Z"
-
-
-def from_timestamp(text: str) -> int:
-    """Read a time back into milliseconds."""
-    return round(datetime.fromisoformat(text).timestamp() * 1000)

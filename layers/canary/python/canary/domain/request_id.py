@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_SHAPE: Final = re.compile(
-    r"[0-9A-HJKMNP-TV-Z]{26}(?:-r(?P<release>\d{8,}-[0-9a-f]{8})|-c(?P<share>\d{4})(?P<digest>[0-9a-f]{8}))?(?:-k(?P<key>[0-9a-f]{32}))?"
-)
+_SHAPE: Final = r"[0-9A-HJKMNP-TV-Z]{26}(?:-r(?P<release>\d{8,}-[0-9a-f]{8})|-c(?P<share>\d{4})(?P<digest>[0-9a-f]{8}))?(?:-k(?P<key>[0-9a-f]{32}))?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ def without_release(request_id: str) -> str:
 
 def record_of(request_id: str) -> Record | None:
     """Read where a request's record is; None when this is no request id of ours."""
-    match = _SHAPE.fullmatch(request_id)
+    match = re.fullmatch(_SHAPE, request_id)
     if match is None:
         return None
     control = (match["digest"], int(match["share"])) if match["digest"] else None

@@ -9,7 +9,7 @@ from canary.domain.app import Seen
 from canary.domain.baseline import Baseline
 from canary.domain.evidence import Evidence
 from canary.domain.judge import Case, Judgement
-from canary.domain.pace import MOST_OUT, share_of, slots
+from canary.domain.pace import headroom, share_of, slots
 from canary.domain.release import FLIPPER, Flip, NoticeKind, Release
 from canary.domain.states import Gate, ReleaseState
 from canary.domain.steps import SaveRelease
@@ -28,7 +28,7 @@ def begun(release: Release, number: int, evidence: Evidence, baseline: Baseline,
         "stage_base": release.claimed - release.tally.lost,
         "asked_at": None,
         "allowed": allowed,
-        "granted": _granted(release, allowed, earned + evidence.overdue if stage.earned else None),
+        "granted": _granted(release, allowed, earned + evidence.overdue if stage.earned else None, headroom(stage, baseline)),
         "share": share_of(stage, earned, baseline),
     }
 
@@ -37,21 +37,23 @@ def granting(release: Release, case: Case) -> dict[str, Any]:
     """What changes in a release when its slots and its share follow the evidence; nothing: they are as they should be."""
     stage = case.now
     earned = slots(case.evidence, case.baseline)
-    granted = _granted(release, release.allowed, earned + case.evidence.overdue if stage.earned else None)
-    if not stage.earned and release.granted - release.claimed >= MOST_OUT // 2:
+    room = headroom(stage, case.baseline)
+    granted = _granted(release, release.allowed, earned + case.evidence.overdue if stage.earned else None, room)
+    if not stage.earned and release.granted - release.claimed >= room // 2:
         granted = release.granted  # enough are free; a write for each request would cost more than it is worth
     wanted = {"granted": granted, "share": share_of(stage, earned, case.baseline)}
     return {name: value for name, value in wanted.items() if getattr(release, name) != value}
 
 
-def _granted(release: Release, allowed: int | None, earned: int | None) -> int:
+def _granted(release: Release, allowed: int | None, earned: int | None, free: int) -> int:
     """How many slots may have been claimed by now. What is claimed cannot be taken back, so it is never less than that.
 
-    ``earned`` may be on the way, beside those that hang: else two of them would keep all that could tell more from coming.
+    ``free`` ones may be claimed from now on, unless they have to be earned. ``earned`` ones may be on the way, beside those that
+    hang: else two of them would keep all that could tell more from coming.
     """
     if earned is not None:
         return max(release.claimed, release.tally.settled + earned)
-    return release.claimed + MOST_OUT if allowed is None else min(allowed, release.claimed + MOST_OUT)
+    return release.claimed + free if allowed is None else min(allowed, release.claimed + free)
 
 
 def advance(release: Release, seen: Seen, case: Case, now: int, why: str, who: str = FLIPPER) -> SaveRelease:

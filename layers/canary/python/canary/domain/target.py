@@ -18,15 +18,16 @@ MOST_CHARACTERS: Final = 4096
 
 APP_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
-_LAMBDA = re.compile(
+# Not compiled here: `re` does it when one is first needed, and a router that starts needs one of them.
+_LAMBDA: Final = (
     r"arn:(?P<partition>aws[a-z-]*):lambda:(?P<region>[a-z0-9-]+):(?P<account>\d{12})"
     r":function:(?P<name>[A-Za-z0-9_-]{1,64})(?::(?P<qualifier>\$LATEST|[A-Za-z0-9_-]{1,128}))?"
 )
-_STATE_MACHINE = re.compile(
+_STATE_MACHINE: Final = (
     r"arn:(?P<partition>aws[a-z-]*):states:(?P<region>[a-z0-9-]+):(?P<account>\d{12})"
     r":stateMachine:(?P<name>[A-Za-z0-9_-]{1,80})(?::(?P<qualifier>[A-Za-z0-9_.-]{1,80}))?"
 )
-_EXECUTION = re.compile(
+_EXECUTION: Final = (
     r"arn:(?P<partition>aws[a-z-]*):states:(?P<region>[a-z0-9-]+):(?P<account>\d{12})"
     r":execution:(?P<name>[^:\s]{1,80}):(?P<execution>[^:\s]{1,80})"
 )
@@ -66,7 +67,7 @@ class Target:
 def parse_target(arn: str) -> Target:
     """Take a target's ARN apart, or raise `InvalidTarget` with the reason."""
     for kind, pattern in ((TargetKind.LAMBDA, _LAMBDA), (TargetKind.STATE_MACHINE, _STATE_MACHINE)):
-        if match := pattern.fullmatch(arn):
+        if match := re.fullmatch(pattern, arn):
             return Target(arn, kind, match["region"], match["account"], match["name"], match["qualifier"])
     raise InvalidTarget(
         f"{shorten(arn)!r} is not the ARN of a Lambda function or a state machine "
@@ -141,12 +142,12 @@ class Allowed:
 
 def is_execution(arn: str) -> bool:
     """Whether ``arn`` is that of a Standard execution, the only kind that can be followed."""
-    return _EXECUTION.fullmatch(arn) is not None
+    return re.fullmatch(_EXECUTION, arn) is not None
 
 
 def state_machine_of(execution_arn: str) -> str:
     """Name the state machine of an execution's ARN."""
-    match = _EXECUTION.fullmatch(execution_arn)
+    match = re.fullmatch(_EXECUTION, execution_arn)
     if match is None:
         raise InvalidTarget(f"{shorten(execution_arn)!r} is not the ARN of an execution")
     head = execution_arn.split(":execution:", maxsplit=1)[0]

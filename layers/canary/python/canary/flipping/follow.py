@@ -57,10 +57,11 @@ def follow(world: World, release: Release) -> Followed:
 
     Gives up quietly when somebody else is faster: the next pass goes on.
     """
+    release = _without_dead_batches(world, release)
     app, name = release.app, release.release
     ids = set(world.audit.in_flight(app, name)) | release.open.keys() | release.counted.keys()
     if not ids:
-        return Followed(whole=not release.in_flight)
+        return Followed(whole=release.in_flight <= sum(batch.slots for batch in release.batches.values()))
     rows = dict(world.audit.rows(app, name, ids))
     whole = _is_whole(release, rows)
     _fence_off(world, release, rows)
@@ -76,10 +77,25 @@ def follow(world: World, release: Release) -> Followed:
 
 
 def _is_whole(release: Release, rows: Mapping[str, Row]) -> bool:
-    """Whether all requests are there that the counters say are on their way."""
+    """Whether all requests are there that the counters say are on their way; of a batch nobody knows how many are used yet."""
     unseen = sum(request_id not in rows for request_id in release.open)
     found = sum(row.arm is Arm.LATEST and (row.status in IN_FLIGHT or is_new(row, release)) for row in rows.values())
-    return unseen + found >= release.in_flight
+    unused = sum(batch.slots for batch in release.batches.values())
+    return unseen + found + unused >= release.in_flight
+
+
+def _without_dead_batches(world: World, release: Release) -> Release:
+    """Take back what processes that are gone had not used of their batches: their rows tell what they had."""
+    for batch_id, batch in release.batches.items():
+        if not batch.over(world.clock()):
+            continue
+        used = world.audit.of_batch(release.app, release.release, batch_id, batch.taken_at)
+        kept = {name: each for name, each in release.batches.items() if name != batch_id}
+        after = replace(release, claimed=release.claimed - (batch.slots - used), batches=kept)
+        if not world.releases.save(release, after):
+            break
+        release = replace(after, rev=release.rev + 1)
+    return release
 
 
 def _running(release: Release, rows: Mapping[str, Row], uncounted: Collection[str]) -> tuple[Running, ...]:
@@ -222,6 +238,7 @@ def _absorbed(release: Release, rows: Mapping[str, Row], later: Sequence[Row]) -
     """The release with its evidence settled up to the oldest claim that has not ended, or is not counted yet."""
     going = [row.claimed_at for row in rows.values() if row.status in IN_FLIGHT and row.arm is Arm.LATEST]
     unseen = [at for request_id, at in release.open.items() if request_id not in rows]
+    unseen += [batch.taken_at for batch in release.batches.values()]
     oldest = min((*going, *unseen, *(row.claimed_at for row in later)), default=None)
     return replace(release, gathered=release.gathered.settled_before(oldest))
 

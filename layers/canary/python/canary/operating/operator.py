@@ -73,8 +73,8 @@ class Operator:
         parse_pointer(value)
         self._must_exist(app)
         version = self._parameters.write(app, "latest", value)
-        written = self._parameters.read(app, "latest")["latest"]
-        if written.version == version:
+        written = self._parameters.read(app, "latest").get("latest")  # absent, where the read is older than the first write
+        if written is not None and written.version == version:
             return release_key(version, written.value, written.modified_at)
         # The read is stale, or somebody has written since: ours is in the history.
         mine = next((each for each in self._parameters.history(app) if each.version == version), None)

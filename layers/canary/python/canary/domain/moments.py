@@ -1,0 +1,33 @@
+"""Times as people read them in the tables, and the keys that releases have by theirs.
+
+A module of its own, with nothing else in it: a router needs no more of a release to know whether there is one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+
+def release_key(version: int, value: str, modified_at: int) -> str:
+    """Derive a release's key from what SSM returns for ``latest``; ``modified_at`` in milliseconds.
+
+    Router and flipper derive the same key with no further read, and a newer write gives another one.
+    """
+    digest = hashlib.sha256((value + timestamp(modified_at)).encode()).hexdigest()
+    return f"{version:08d}-{digest[:8]}"
+
+
+def version_of(release: str) -> int:
+    """The version of ``latest`` that a release's key was derived from."""
+    return int(release.split("-", 1)[0])
+
+
+def timestamp(at: int) -> str:
+    """Write a time as ``2026-11-21T09:30:00.123Z``."""
+    return f"{datetime.fromtimestamp(at // 1000, UTC).isoformat()[:19]}.{at % 1000:03d}Z"
+
+
+def from_timestamp(text: str) -> int:
+    """Read a time back into milliseconds."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
