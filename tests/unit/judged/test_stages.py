@@ -416,3 +416,22 @@ class TestPauseAndForce:
         release = scene.only_release()
         assert (release.hold, release.state) == (None, _S.RUNNING)
         assert "waits for approval" in release.history[-1].why
+
+    def test_a_pause_that_waits_behind_a_promotion_keeps_the_gate_closed(self):
+        scene = opened({"quota": 2, "gate": "manual"}, {"quota": 2})
+        run(scene, 2)
+        assert scene.only_release().hold is Hold.APPROVAL
+        before = scene.only_release()
+        asks = (Ask(Verb.PROMOTE, "ops", "good", 0), Ask(Verb.PAUSE, "ops", "wait", 1))
+        assert scene.releases.save(before, replace(before, asks=asks))
+        gates: list[tuple[ReleaseState, Gate]] = []
+
+        def look(_: int, name: str, when: str) -> None:
+            if name == "ddb.save" and when == "after":
+                gates.append((scene.only_release().state, scene.only_release().gate))
+
+        scene.calls.on_call = look
+        scene.flip()
+        assert (ReleaseState.RUNNING, Gate.CLOSED) in gates
+        assert {gate for _, gate in gates} == {Gate.CLOSED}
+        assert scene.only_release().state is ReleaseState.PAUSED

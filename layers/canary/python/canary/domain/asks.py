@@ -11,15 +11,13 @@ from canary.domain.case import case_of, sight_of
 from canary.domain.changes import abort, amiss, save, with_record
 from canary.domain.judge import Judgement
 from canary.domain.plan import DAY_MS
-from canary.domain.release import Ask, Flip, Release, Verb
+from canary.domain.release import STOPPING, Ask, Flip, Release, Verb
 from canary.domain.stages import advance, promoting
 from canary.domain.states import ON_TRIAL, Gate, Hold, ReleaseState
 from canary.domain.steps import SaveRelease, Step
 from canary.domain.words import duration
 
 _S = ReleaseState
-#: Verbs that close the gate at once; nothing that was asked before them opens it again.
-_STOPPING = frozenset({Verb.PAUSE, Verb.ABORT})
 #: States from which a rollback starts: a promotion, watched or not.
 _PROMOTED = frozenset({_S.WATCHING, _S.PROMOTED})
 #: States from which a release that is in the way can be aborted.
@@ -94,7 +92,7 @@ def _resume(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -> 
         return _refuse(release, rest, ask, "all gates are stopped: `canary start-all` first", now)
     again = release.tally.lost - release.lost_forgiven
     changes = {
-        "gate": Gate.CLOSED if any(later.verb in _STOPPING for later in rest.asks) else Gate.OPEN,
+        "gate": Gate.CLOSED if rest.stopping else Gate.OPEN,
         "granted": release.granted + again,
         "allowed": None if release.allowed is None else release.allowed + again,
         "lost_forgiven": release.tally.lost,
@@ -216,7 +214,7 @@ def asked(release: Release, ask: Ask) -> Release:
     """
     if why := _impossible(release, ask.verb):
         raise NotPossible(why)
-    gate = Gate.CLOSED if ask.verb in _STOPPING else release.gate
+    gate = Gate.CLOSED if ask.verb in STOPPING else release.gate
     return replace(release, asks=(*release.asks, ask), gate=gate)
 
 

@@ -181,7 +181,7 @@ def _begin(before: Release, release: Release, seen: Seen, now: int) -> Step:
         _S.RUNNING,
         now=now,
         why=granted,
-        gate=Gate.CLOSED if seen.app.stopped or release.asks else Gate.OPEN,  # an abort may have been asked for already
+        gate=Gate.CLOSED if seen.app.stopped or release.stopping else Gate.OPEN,
         warning=warning,
         **changes,
     )

@@ -32,6 +32,10 @@ class Verb(StrEnum):
     ROLLBACK = "rollback"
 
 
+#: Verbs that close the gate at once; nothing that was asked before them opens it again.
+STOPPING: Final = frozenset({Verb.PAUSE, Verb.ABORT})
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """An operator's wish that the flipper carries out. ``force``: a promotion that does not wait for the rest of its proof."""
@@ -193,6 +197,11 @@ class Release:
     @property
     def ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody has asked to stop it: that has closed the gate, and no change opens it before the ask is carried out."""
+        return any(ask.verb in STOPPING for ask in self.asks)
 
     @property
     def batched(self) -> bool:

@@ -65,7 +65,7 @@ def advance(release: Release, seen: Seen, case: Case, now: int, why: str, who: s
     if release.stage + 1 < len(release.plan.stages):
         changes = begun(release, release.stage + 1, case.evidence, case.baseline, now)
         if release.state is _S.HELD:
-            gate = Gate.CLOSED if seen.app.stopped else Gate.OPEN
+            gate = Gate.CLOSED if seen.app.stopped or release.stopping else Gate.OPEN
             after = release.moved(_S.RUNNING, now=now, why=passed, who=who, gate=gate, **changes)
         else:
             after = release.noted("next stage", now=now, why=passed, who=who, **changes)
