@@ -1,17 +1,16 @@
 """The certificate: how often the rule that decides throws out a version that is as good as current. Computed, not sampled.
 
-A good version fails at exactly current's rate, and so did the executions of its history. For each history the chances of all
-counts of failures are followed from execution to execution; what reaches the region where the rule says FAIL is out for good.
-What is too unlikely to be followed counts as thrown out: every chance here is an upper bound.
+A good version fails at exactly current's rate, and so did the executions of its history. For all histories of a size at once the
+chances of all counts of failures are followed from execution to execution; what reaches the region where the rule says FAIL is
+out for good. What is too unlikely to be followed counts as thrown out: every chance here is an upper bound.
 
-`python -m bench.judge.certificate` prints the table: a quarter of an hour on one core.
+`python -m bench.judge.certificate` prints the table: some minutes on one core.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
-from math import exp, inf, lgamma, log, log1p
+from functools import lru_cache
+from math import exp, lgamma, log, log1p
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,21 +23,23 @@ HISTORIES = (20, 25, 30, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 #: Shares of a coin, and how many failures it is followed for.
 SHARES = (0.05, 0.1, 0.25, 0.5)
 COINS = 3_000
-#: Counts and histories that are less likely than this are not followed.
+#: Histories, and counts of failures after each of them, that are less likely than this are not followed.
 TOO_UNLIKELY = 1e-12
 
 Chances = NDArray[np.float64]
+Edges = NDArray[np.int64]
 
 
 def thrown_out(rate: float, history: int, within: int | None = None, wealth: float = fails_at(0.01)) -> float:
     """The chance of a good version over all histories of one size, within so many executions; None: however many there are."""
-    thrown, followed = 0.0, 0.0
-    for failures, chance in _histories(rate, history):
-        region, walk = _Region(history, failures, wealth), _Walk(rate)
-        walk.go(region, within or region.settles)
-        out = walk.out if within else walk.out + walk.will_exceed(region.slope())
-        thrown, followed = thrown + chance * out, followed + chance
-    return thrown + 1 - followed
+    failures, likely = _histories(rate, history)
+    until = within or most_told(history)  # from there on only the proportion of failures counts
+    edges = np.stack([region(history, each, wealth, until) for each in failures])
+    walk = _Walk(rate, likely)
+    for started in range(1, until + 1):
+        walk.step(edges[:, started])
+    inside = walk.chances.sum() if within else walk.never_exceed(edges[:, until] / until)
+    return float(1 - inside)
 
 
 def blamed(share: float, failures: int, wealth: float = fails_at(0.01)) -> float:
@@ -48,102 +49,84 @@ def blamed(share: float, failures: int, wealth: float = fails_at(0.01)) -> float
         chances = np.convolve(chances, (1 - share, share))
         while chances.size and concurrent_bet([(share, both, first + chances.size - 1)]) >= wealth:
             chances = chances[:-1]
-        chances, dropped = _likely(chances)
-        first += dropped
+        likely = np.flatnonzero(chances > TOO_UNLIKELY)
+        first += int(likely[0])
+        chances = chances[likely[0] : likely[-1] + 1]
     return 1 - float(chances.sum())
 
 
-class _Region:
-    """Where the rule says FAIL after one history. No failure leads out of it, be it of one execution more or of one started."""
+@lru_cache(4096)
+def region(history: int, failures: int, wealth: float, until: int) -> Edges:
+    """Where the rule says FAIL after one history: for each number of executions the fewest failures, or one more than all.
 
-    def __init__(self, history: int, failures: int, wealth: float) -> None:
-        self._history, self._failures, self._wealth = history, failures, wealth
-        self._edge = 1
-        #: From so many executions on only the proportion of failures counts.
-        self.settles = most_told(history)
+    A success never leads into it, and a failure never out of it: so with each execution the edge stays, or is one more.
+    """
 
-    def holds(self, started: int, failed: int) -> bool:
-        return closed_history_bet(started, failed, self._history, self._failures) >= self._wealth
+    def holds(started: int, failed: int) -> bool:
+        return failed <= started and closed_history_bet(started, failed, history, failures) >= wealth
 
-    def edge(self, started: int) -> int:
-        """The fewest failures that are in it, or one more than all."""
-        edge = min(self._edge, started)
-        while edge > 0 and self.holds(started, edge - 1):
-            edge -= 1
-        while edge <= started and not self.holds(started, edge):
-            edge += 1
-        self._edge = edge
-        return edge
-
-    def slope(self) -> float:
-        """The proportion of failures that is in it once only proportions count."""
-        edge = self.edge(self.settles)
-        return edge / self.settles if edge <= self.settles else inf
+    edges: Edges = np.empty(until + 1, dtype=np.int64)
+    firsts = [0]  # for each edge from 1 on: the fewest executions that have it
+    while firsts[-1] <= until:
+        edge, first = len(firsts), firsts[-1]
+        before = firsts[-min(edge, 9)]
+        last, beyond, stride = first, first + max(1, round((first - before) / min(edge, 8))), 1
+        while beyond <= until and holds(beyond, edge):
+            last, beyond, stride = beyond, beyond + stride, 2 * stride
+        stride = 1
+        while (middle := max(beyond - stride, (last + beyond) // 2)) > last:
+            last, beyond = (middle, beyond) if middle <= until and holds(middle, edge) else (last, middle)
+            stride *= 2
+        edges[first:beyond] = edge
+        firsts.append(beyond)
+    return edges
 
 
 class _Walk:
-    """A good version on its way: the chances of ``first`` failures and more, of those that are not out."""
+    """A good version on its way, after each of many histories: the chances of ``first`` failures and more, if it is not out.
 
-    def __init__(self, rate: float) -> None:
+    There is a row for each history, and a column for each count of failures.
+    """
+
+    def __init__(self, rate: float, likely: Chances) -> None:
         self._rate = rate
-        self._started, self._first = 0, 0
-        self._chances: Chances = np.ones(1)
+        self._started = self._first = 0
+        self.chances: Chances = likely[:, np.newaxis]
 
-    @property
-    def out(self) -> float:
-        return 1 - float(self._chances.sum())
+    def step(self, edges: Edges) -> None:
+        """Follow one more execution; where there are as many failures as the edge after a history, it is out."""
+        rows, columns = self.chances.shape
+        after = np.zeros((rows, columns + 1))
+        after[:, :-1] = self.chances * (1 - self._rate)
+        after[:, 1:] += self.chances * self._rate
+        near = max(0, int(edges.min()) - self._first)  # up to here nothing is out
+        counts = np.arange(self._first + near, self._first + columns + 1)
+        after[:, near:][counts >= edges[:, np.newaxis]] = 0
+        likely = np.flatnonzero(after.sum(axis=0) > TOO_UNLIKELY)
+        kept = slice(likely[0], likely[-1] + 1) if likely.size else slice(0, 0)
+        self.chances = after[:, kept]
+        self._first += kept.start
+        self._started += 1
 
-    def go(self, region: _Region, until: int) -> None:
-        """Follow it, as many executions at once as cannot end in the region: where all of them failing would not."""
-        while self._started < until and self._chances.size:
-            power = 0
-            while self._started + 2**power <= until and not region.holds(*self._if_all_fail(2**power)):
-                power += 1
-            self._step(max(1, 2**power // 2))
-            if power == 0:
-                self._chances = self._chances[: max(0, region.edge(self._started) - self._first)]
-
-    def will_exceed(self, slope: float) -> float:
-        """Bound the chance that its proportion of failures ever reaches ``slope``, by Lundberg's inequality."""
-        if slope >= 1:
-            return 0.0
-        if slope <= self._rate:
-            return 1 - self.out
-        missing = slope * self._started - self._first - np.arange(self._chances.size)
-        return float(self._chances @ np.exp(-_adjustment(self._rate, slope) * np.maximum(missing, 0)))
-
-    def _if_all_fail(self, steps: int) -> tuple[int, int]:
-        return self._started + steps, self._first + self._chances.size - 1 + steps
-
-    def _step(self, executions: int) -> None:
-        more, first = _binomial(self._rate, executions)
-        self._chances, dropped = _likely(np.convolve(self._chances, more))
-        self._started += executions
-        self._first += first + dropped
+    def never_exceed(self, slopes: Chances) -> float:
+        """Bound the chance that its proportion of failures never reaches the slope of its history, by Lundberg's inequality."""
+        never = 0.0
+        for chances, slope in zip(self.chances, slopes, strict=True):
+            if slope >= 1:
+                never += float(chances.sum())
+            elif slope > self._rate:
+                missing = slope * self._started - self._first - np.arange(chances.size)
+                ever = np.exp(-_adjustment(self._rate, slope) * np.maximum(missing, 0))
+                never += float(chances @ (1 - ever))
+        return never
 
 
-def _likely(chances: Chances) -> tuple[Chances, int]:
-    """Leave out both ends as far as they are too unlikely; and say how many at the lower."""
-    likely = np.flatnonzero(chances > TOO_UNLIKELY)
-    return (chances[likely[0] : likely[-1] + 1], int(likely[0])) if likely.size else (chances[:0], 0)
-
-
-@cache
-def _binomial(rate: float, executions: int) -> tuple[Chances, int]:
-    """The chances of failures in a power of two of executions, and of how many the first one is."""
-    if executions == 1:
-        return np.array((1 - rate, rate)), 0
-    half, first = _binomial(rate, executions // 2)
-    both, dropped = _likely(np.convolve(half, half))
-    return both, 2 * first + dropped
-
-
-def _histories(rate: float, history: int) -> Iterator[tuple[int, float]]:
-    for failures in range(history + 1):
-        ways = lgamma(history + 1) - lgamma(failures + 1) - lgamma(history - failures + 1)
-        chance = exp(ways + failures * log(rate) + (history - failures) * log1p(-rate))
-        if chance > TOO_UNLIKELY:
-            yield failures, chance
+def _histories(rate: float, history: int) -> tuple[list[int], Chances]:
+    """The counts of failures that a history is likely to have, and their chances."""
+    ways = (lgamma(history + 1) - lgamma(failures + 1) - lgamma(history - failures + 1) for failures in range(history + 1))
+    chances = [exp(way + f * log(rate) + (history - f) * log1p(-rate)) for f, way in enumerate(ways)]
+    likely = [failures for failures, chance in enumerate(chances) if chance > TOO_UNLIKELY]
+    return likely, np.array([chances[failures] for failures in likely])
 
 
 def _adjustment(rate: float, slope: float) -> float:

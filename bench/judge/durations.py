@@ -1,8 +1,8 @@
 """How often the bet on durations throws out a version as fast as current. Drawn, since there are too many cases to follow.
 
-Half of the runs are of good versions, whose durations fall among those of the history as the Dirichlet null says, the others of
-the versions that the bet supposes. Each run that is thrown out counts with its chance under the null over its chance of being
-drawn, two at most: few runs give a rare event exactly enough.
+One run in eight is of a good version, whose durations fall among those of the history as the Dirichlet null says, the others are
+of the versions that the bet supposes. Each run that is thrown out counts with its chance under the null over its chance of being
+drawn, eight at most: few runs give a rare event exactly enough.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from random import Random
 
 from canary.domain.bets import SLOWER, closed_duration_bet, duration_bet, marks, slow_at
 
+#: One run in so many is of a good version: these take the longest.
+_GOOD = 8
 #: Beyond this a wealth changes no weight any more.
 _ENOUGH = 500.0
 
@@ -29,7 +31,7 @@ class Estimate:
 def thrown_out_as_slow(durations: int, within: int, runs: int, seed: int) -> Estimate:
     """The chance of a good version within so many executions, with a look after each."""
     random = Random(seed)
-    weights = [_run(durations, within, random, good=number % 2 == 0) for number in range(runs)]
+    weights = [_run(durations, within, random, good=number % _GOOD == 0) for number in range(runs)]
     mean = sum(weights) / runs
     return Estimate(mean, sqrt(sum((weight - mean) ** 2 for weight in weights)) / runs)
 
@@ -41,5 +43,5 @@ def _run(durations: int, within: int, random: Random, *, good: bool) -> float:
         null = [gap + count for gap, count in zip(gaps, counts, strict=True)]
         counts[random.choices(range(len(gaps)), null if good else chances)[0]] += 1
         if closed_duration_bet(counts, durations) >= slow_at(0.01):
-            return 2 / (1 + exp(min(duration_bet(counts, durations), _ENOUGH)))
+            return _GOOD / (1 + (_GOOD - 1) * exp(min(duration_bet(counts, durations), _ENOUGH)))
     return 0.0

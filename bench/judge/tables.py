@@ -9,6 +9,7 @@ from bench.judge import measures
 from bench.judge.cells import Cell, Found
 from bench.judge.measures import Effort, excluded
 from bench.judge.undelayed import samples
+from canary.domain.measure import bad_rate
 from canary.simulating.measured import Chance, Measured, spread
 from canary.simulating.trace import Trace
 from canary.simulating.wald import to_promote, to_throw_out
@@ -127,8 +128,10 @@ def _samples(rows: Rows) -> Iterator[str]:
     for cell, result in rows:
         p = cell.world.normal
         q = excluded(cell.plan, p)
-        bound, judged = to_promote(p, q), result.samples
-        traces = (Trace(cell.world, cell.seed, number) for number in range(_ONE_BY_ONE))
+        judged, traces = result.samples, [Trace(cell.world, cell.seed, number) for number in range(_ONE_BY_ONE)]
+        # One by one none is thrown out, so the bound is that of tests which throw out none; at the rates of each history.
+        rates = [(trace.baseline.rate, bad_rate(cell.plan, trace.baseline)) for trace in traces]
+        bound = spread([to_promote(normal, bad, alpha=0) for normal, bad in rates]).mean
         alone = spread([samples(cell.plan, trace, cell.version) for trace in traces])
         yield (
             f"| {100 * p:g} % | {100 * q:g} % | {bound:.1f} | {alone.mean:.1f} ± {alone.error:.1f} "

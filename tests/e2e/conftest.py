@@ -184,8 +184,23 @@ def wake(stack: LocalStack, awslambda: Any) -> Callable[..., Any]:
     return invoke
 
 
+@pytest.fixture(scope="session")
+def set_environment(stack: LocalStack, awslambda: Any) -> Callable[..., dict[str, str]]:
+    """Give a function other variables, which starts it anew, and return those that it had."""
+
+    def change(output: str, **variables: str) -> dict[str, str]:
+        function = stack.outputs[output]
+        before: dict[str, str] = awslambda.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+        _set_environment(awslambda, function, {**before, **variables})
+        return before
+
+    return change
+
+
 @pytest.fixture
-def given_environment(stack: LocalStack, awslambda: Any) -> Callable[..., contextlib.AbstractContextManager[None]]:
+def given_environment(
+    stack: LocalStack, awslambda: Any, set_environment: Callable[..., dict[str, str]]
+) -> Callable[..., contextlib.AbstractContextManager[None]]:
     """Run a block with other variables for a function, for instance with nobody where it looks for an AWS service:
 
     `with given_environment("RouterFunction", AWS_ENDPOINT_URL_SSM="http://127.0.0.1:9"): ...`
@@ -193,22 +208,23 @@ def given_environment(stack: LocalStack, awslambda: Any) -> Callable[..., contex
 
     @contextlib.contextmanager
     def given(output: str, **variables: str) -> Iterator[None]:
-        function = stack.outputs[output]
-        before = awslambda.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
-        _set_environment(awslambda, function, {**before, **variables})
+        before = set_environment(output, **variables)
         try:
             yield
         finally:
-            _set_environment(awslambda, function, before)
+            _set_environment(awslambda, stack.outputs[output], before)
 
     return given
 
 
 @pytest.fixture(scope="session")
 def eventually() -> Callable[..., Any]:
-    """Ask until the answer is a true one, and return it: `eventually(lambda: ..., within=10)`."""
+    """Ask until the answer is a true one, and return it: `eventually(lambda: ..., within=10)`.
 
-    def ask(predicate: Callable[[], T], within: float = 15.0) -> T:
+    What takes seconds need not be asked for ``every`` moment: a pass takes time that other tests could use.
+    """
+
+    def ask(predicate: Callable[[], T], within: float = 15.0, every: float = 0.05) -> T:
         deadline = time.monotonic() + within
         while True:
             answer = predicate()
@@ -216,7 +232,7 @@ def eventually() -> Callable[..., Any]:
                 return answer
             if time.monotonic() >= deadline:
                 pytest.fail(f"not so within {within:g} s; the last answer was {answer!r}")
-            time.sleep(0.05)
+            time.sleep(every)
 
     return ask
 

@@ -14,6 +14,7 @@ from canary.domain.counting import accounted
 from canary.domain.evidence import ALONE
 from canary.domain.plan import Plan, Span, Stage
 from canary.domain.plan_document import parse_plan
+from canary.domain.states import ReleaseState
 from canary.domain.steps import SaveRelease
 from canary.domain.trial import on_trial
 from canary.routing import view
@@ -129,8 +130,8 @@ def test_a_pass_that_is_left_out_would_have_decided_nothing(version, monkeypatch
 def test_once_slots_are_granted_the_same_evidence_asks_for_nothing_more(monkeypatch):
     asked = []
 
-    def twice(release, seen, now):
-        step = on_trial(release, seen, now)
+    def twice(release, seen, now, *keep):
+        step = on_trial(release, seen, now, *keep)
         if isinstance(step, SaveRelease) and (step.after.state, step.after.stage) == (release.state, release.stage):
             [sight] = seen.sights.values()
             asked.append(on_trial(step.after, on_trial_sight(step.after, sight), now))
@@ -155,13 +156,12 @@ def test_a_version_that_always_fails_is_thrown_out_and_a_good_one_promoted():
 def test_a_version_that_never_answers_is_never_promoted():
     fate = Judged(TRIAL, "careful").release(Trace(World(), 1, 1), Version(name="silent", rate=0.0, hanging=1.0))
     assert (fate.ending, fate.why) == (Ending.ABORTED, "hung")
-    assert fate.exposed == fate.samples == 2, "what hangs counts as failed"
+    assert fate.samples == 2, "what hangs counts as failed"
 
 
 def test_outcomes_are_counted_as_the_flipper_counts_them():
-    trial = Trial(TRIAL, Trace(World(normal=0.2, hourly=60), 1, 1), GOOD)
-    for _ in range(30):
-        trial.next_pass()
+    trial = Trial(replace(TRIAL, max_failure_rate=0.25), Trace(World(normal=0.15, hourly=60), 1, 1), GOOD)
+    while trial.next_pass() and trial.release.state is ReleaseState.RUNNING:
         before, running = trial.release, sorted(trial._running)
         at = int(running[0][0]) + 1 if running else trial.now + 1
         found, _ = trial.observe(at)
@@ -171,7 +171,8 @@ def test_outcomes_are_counted_as_the_flipper_counts_them():
         assert (found.tally, found.gathered) == (expected.tally, expected.gathered.settled_before(oldest))
         assert found.in_flight == expected.in_flight
         trial.release = found
-    assert trial.release.tally.failed > 0
+    assert trial.release.tally.failed > 1
+    assert trial.release.tally.succeeded > 10
 
 
 def _row(release, end, number, failed, running):

@@ -61,9 +61,9 @@ def seasoned(sfn, ran) -> Iterator[str]:
 
 
 @pytest.fixture
-def forgetful(given_environment) -> Callable[[], Any]:
-    """Routers that have just started, for a block: they remember nothing."""
-    return lambda: given_environment("RouterFunction", STARTED=uuid.uuid4().hex)
+def forget(set_environment) -> Callable[[], Any]:
+    """Start the routers anew: they remember nothing then."""
+    return lambda: set_environment("RouterFunction", STARTED=uuid.uuid4().hex)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ def tagged(arn, tag):
     return json.dumps({"arn": arn, "tag": tag})
 
 
-def test_a_newer_release_waits_its_turn_and_then_opens_by_itself(subject, machine, seasoned, call, look, forgetful):
+def test_a_newer_release_waits_its_turn_and_then_opens_by_itself(subject, machine, seasoned, call, look, forget):
     value, second_value = tagged(machine(plays("latest")), "v1"), tagged(machine(plays("latest")), "v2")
     first = subject.given(current=seasoned, latest=value, plan={**FOUR, "on_new_release": "queue"})
     call(subject.name, order())
@@ -25,8 +25,8 @@ def test_a_newer_release_waits_its_turn_and_then_opens_by_itself(subject, machin
     assert (waiting.state, waiting.behind, waiting.gate) == (ReleaseState.OPENING, first.release, Gate.CLOSED)
     assert subject.release(first).state is ReleaseState.RUNNING
 
-    with forgetful():
-        answers = [call(subject.name, order()) for _ in range(4)]
+    forget()
+    answers = [call(subject.name, order()) for _ in range(4)]
     assert [(a.body["routed_to"], a.body["tag"]) for a in answers[:3]] == [("latest", "v1")] * 3, "the first goes on"
     assert answers[3].body["routed_to"] == "current", "it has no slots for more, and the second none yet"
 
@@ -34,11 +34,11 @@ def test_a_newer_release_waits_its_turn_and_then_opens_by_itself(subject, machin
     opened = subject.becomes(waiting, ReleaseState.RUNNING)
     assert (opened.tag, opened.claimed, opened.gate) == ("v2", 0, Gate.OPEN)
     assert subject.values() == (value, second_value, seasoned)
-    with forgetful():
-        assert call(subject.name, order()).body["tag"] == "v2"
+    forget()
+    assert call(subject.name, order()).body["tag"] == "v2"
 
 
-def test_a_newer_release_is_refused_and_the_first_goes_on(subject, machine, seasoned, call, look, forgetful):
+def test_a_newer_release_is_refused_and_the_first_goes_on(subject, machine, seasoned, call, look, forget):
     first = subject.given(
         current=seasoned, latest=tagged(machine(plays("latest")), "v1"), plan={**FOUR, "on_new_release": "reject"}
     )
@@ -47,8 +47,8 @@ def test_a_newer_release_is_refused_and_the_first_goes_on(subject, machine, seas
     assert refused.state is ReleaseState.REJECTED
     assert f"release {first.release} (v1) is RUNNING, and its plan refuses newer ones" in refused.reason
     assert subject.key() == refused.release, "it stands there until the first has ended"
-    with forgetful():
-        assert [call(subject.name, order()).body["tag"] for _ in range(3)] == ["v1"] * 3
+    forget()
+    assert [call(subject.name, order()).body["tag"] for _ in range(3)] == ["v1"] * 3
     promoted = look(first)
     assert (promoted.state, subject.values()) == (ReleaseState.PROMOTED, (promoted.value, "NONE", seasoned))
     assert subject.item().quarantine == {}

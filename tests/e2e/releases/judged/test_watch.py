@@ -13,7 +13,7 @@ WATCHED = {"stages": [{"quota": 2, "weight": 100}], "watch": {"completed": 50}, 
 
 
 def test_a_watch_that_sees_current_fail_takes_the_promotion_back_and_the_queue_goes_on(
-    subject, machine, seasoned, call, look, forgetful, evidence, eventually
+    subject, machine, seasoned, call, look, forget, evidence, eventually
 ):
     latest, waiting = machine(plays("latest")), machine()
     release = subject.given(current=seasoned, latest=latest, plan=WATCHED)
@@ -24,14 +24,14 @@ def test_a_watch_that_sees_current_fail_takes_the_promotion_back_and_the_queue_g
 
     subject.parameters.write(subject.name, "latest", waiting)
     second = subject.key()
-    with forgetful():
-        for _ in range(6):
-            answer = call(subject.name, FAILS)
-            assert (answer.body["routed_to"], answer.body["transform_id"].split(":")[6]) == ("current", latest.split(":")[6])
-        subject.wake()
-        subject.becomes(second, ReleaseState.OPENING)
-        # Executions are counted ten seconds after their start: lists lag behind.
-        eventually(lambda: subject.wake() and subject.release(release).state is ReleaseState.ROLLED_BACK, within=30)
+    forget()
+    for _ in range(6):
+        answer = call(subject.name, FAILS)
+        assert (answer.body["routed_to"], answer.body["transform_id"].split(":")[6]) == ("current", latest.split(":")[6])
+    subject.wake()
+    subject.becomes(second, ReleaseState.OPENING)
+    # Executions are counted ten seconds after their start: lists lag behind.
+    eventually(lambda: subject.wake() and subject.release(release).state is ReleaseState.ROLLED_BACK, within=30, every=0.5)
 
     back = subject.release(release)
     assert "the watch failed" in back.reason
@@ -45,7 +45,7 @@ def test_a_watch_that_sees_current_fail_takes_the_promotion_back_and_the_queue_g
 
 
 def test_a_watch_that_sees_enough_ends_and_runs_of_others_are_nothing_to_it(
-    subject, machine, seasoned, call, look, forgetful, sfn, eventually
+    subject, machine, seasoned, call, look, forget, sfn, eventually
 ):
     plan, latest = {**WATCHED, "watch": {"completed": 3}}, machine(plays("latest"))
     release = subject.given(current=seasoned, latest=latest, plan=plan)
@@ -54,10 +54,10 @@ def test_a_watch_that_sees_enough_ends_and_runs_of_others_are_nothing_to_it(
     look(release)
     for _ in range(9):
         sfn.start_execution(stateMachineArn=latest, input=json.dumps(OUTAGE))
-    with forgetful():
-        for _ in range(3):
-            call(subject.name, order())
-    eventually(lambda: subject.wake() and subject.release(release).state is ReleaseState.PROMOTED, within=30)
+    forget()
+    for _ in range(3):
+        call(subject.name, order())
+    eventually(lambda: subject.wake() and subject.release(release).state is ReleaseState.PROMOTED, within=30, every=0.5)
     assert subject.release(release).reason == "watched: 0 of 3 executions failed since the promotion"
 
 

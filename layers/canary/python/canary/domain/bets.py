@@ -163,7 +163,7 @@ def _against_history(started: int, failed: int, executions: int, failures: int, 
 def _alternatives(executions: int, failures: int) -> tuple[tuple[float, float, float], ...]:
     """Rates that are bet on, each with the logarithms of it and of the rest.
 
-    One that is not above the normal rate is none: where most of a history failed, what fails less often is no reason for an abort.
+    None is at the normal rate or below: where most of a history failed, what fails less often is no reason for an abort.
     """
     normal = normal_rate(executions, failures)
     b = min(normal, 0.3)

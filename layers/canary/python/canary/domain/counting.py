@@ -70,8 +70,11 @@ def _gathered(gathered: Gathered, row: Row, release: Release) -> Gathered:
 
 
 def _control(samples: Iterable[Row]) -> Control | None:
-    """What a control sample that current has answered tells of its workflows: one that is lost cannot be found by its name."""
-    sample = next((row for row in samples if row.status not in FAILURES), None)
+    """What a control sample that current has answered tells of its workflows: one that is lost cannot be found by its name.
+
+    A call that failed tells nothing; one that was answered does, also where its workflow has failed since.
+    """
+    sample = next((row for row in samples if row.transform_id is not None or row.status not in FAILURES), None)
     if sample is None:
         return None
     return Control(sample.state_machine, is_named(sample) if sample.transform_id else sample.status is Status.SUCCEEDED)

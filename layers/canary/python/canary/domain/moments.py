@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
+@lru_cache
 def release_key(version: int, value: str, modified_at: int) -> str:
     """Derive a release's key from what SSM returns for ``latest``; ``modified_at`` in milliseconds.
 

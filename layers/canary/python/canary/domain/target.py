@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Final
 
 #: SSM refuses an empty value, so a blank parameter holds this word.
@@ -91,6 +92,7 @@ def is_blank(value: str | None) -> bool:
     return value is None or value.strip() in _BLANKS
 
 
+@lru_cache
 def parse_pointer(value: str) -> Pointer:
     """Read a parameter's value: a bare ARN, or JSON ``{"arn", "tag", "commit", "by"}``.
 

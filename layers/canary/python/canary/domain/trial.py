@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from canary.domain import judge
@@ -20,10 +21,15 @@ from canary.domain.steps import SaveRelease, Step
 from canary.domain.words import duration, of_traffic
 
 _S = ReleaseState
+#: Makes a decision one that is on record.
+Keep = Callable[[SaveRelease, Case, Verdict], SaveRelease]
 
 
-def on_trial(release: Release, seen: Seen, now: int) -> Step | None:
-    """Decide on an unfinished release: overtaken, asked for, failed, passed, out of time, held, or given more slots."""
+def on_trial(release: Release, seen: Seen, now: int, keep: Keep = with_record) -> Step | None:
+    """Decide on an unfinished release: overtaken, asked for, failed, passed, out of time, held, or given more slots.
+
+    ``keep`` puts what was judged beside the decision.
+    """
     if step := overtaken(release, seen, now):
         return step
     if release.asks:
@@ -39,7 +45,7 @@ def on_trial(release: Release, seen: Seen, now: int) -> Step | None:
     step = _decided(release, seen, case, verdict, now)
     if step is None:
         return None
-    return with_record(step, case, verdict)
+    return keep(step, case, verdict)
 
 
 def _decided(release: Release, seen: Seen, case: Case, verdict: Verdict, now: int) -> SaveRelease | None:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Final
 
 from canary.domain.alarm import AlarmState
-from canary.domain.app import App, Inspection, Parameter, Seen
+from canary.domain.app import App, Inspection, Parameter, Seen, Version
 from canary.domain.baseline import Baseline
 from canary.domain.opening import adopt, opening
 from canary.domain.plan import Plan
@@ -26,7 +26,13 @@ _LATEST: Final = Parameter(f"{_STACK}2", 2, 0)
 _KEY: Final = release_key(_LATEST.version, _LATEST.value, _LATEST.modified_at)
 _CONTROL: Final = Control(f"{_STACK}1", named=True)
 
-_BEFORE: Final = Seen(app=App(app=_APP, followed=(_KEY,)), current=_CURRENT, latest=_LATEST, previous=None)
+_BEFORE: Final = Seen(
+    app=App(app=_APP, followed=(_KEY,)),
+    current=_CURRENT,
+    latest=_LATEST,
+    previous=None,
+    history=(Version(_LATEST.value, _LATEST.version, _LATEST.modified_at, ""),),
+)
 _AFTER: Final = Seen(
     app=App(app=_APP, followed=(_KEY,), promoted=_KEY),
     current=Parameter(_LATEST.value, 2, 0),

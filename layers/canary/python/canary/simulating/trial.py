@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil, inf
-from typing import Any, Final
+from typing import Final
 
-from canary.domain.audit import Row, Status
+from canary.domain.audit import Status
 from canary.domain.bets import closed_duration_bet, slow_at
-from canary.domain.counting import accounted
+from canary.domain.changes import with_record
 from canary.domain.evidence import Running
+from canary.domain.judge import Case, Judgement, Verdict
 from canary.domain.plan import Plan
+from canary.domain.record import Record
 from canary.domain.release import Release
 from canary.domain.sight import Sight
 from canary.domain.states import Gate, Hold, ReleaseState
@@ -44,6 +47,7 @@ class Trial:
         self._running: list[tuple[float, int, bool, Running]] = []
         self._routers = Routers(trace)
         self._free = 0
+        self._late = self.release.baseline.overdue_ms(plan.hung_after)
         self._ages = False
         self._follow_slots()
 
@@ -63,15 +67,16 @@ class Trial:
         running = tuple(each[3] for each in self._running)
         return release, Sight(running=running, control=self._routers.failures(now), alarms=all_ok(names))
 
-    def ends(self) -> list[float]:
-        """When what runs now will have ended, or hangs."""
-        limit = self.release.plan.hung_after * self.release.baseline.slowest_ms if self.release.baseline.timed else inf
-        return [min(each[0], each[3].claimed_at + limit + 1) for each in self._running]
+    def turns(self) -> list[float]:
+        """When what runs now will have ended, and when it hangs, if it does before that."""
+        late = self._late
+        hangs = [each[3].claimed_at + late + 1 for each in self._running] if late is not None else []
+        return [*(each[0] for each in self._running), *hangs]
 
     def note(self, step: SaveRelease) -> None:
         """Keep what decided."""
         record = step.record
-        self.why = cause(record.judgement, record.numbers) if record else "nothing could be seen"
+        self.why = cause(record) if record else "nothing could be seen"
         self.samples = record.case["evidence"]["prefix_finished"] if record else 0
 
     def _until_next(self) -> float:
@@ -81,7 +86,7 @@ class Trial:
             wake = max(self._running[0][0], self.now + PASS_MS) if self._running else inf
             at = min(wake, due, older)
             if claim := self._routers.claim(at):
-                first = not self._running
+                first = next(self._in_time(), None) is None
                 self._claim(*claim)
                 due, older = (self._due(), self._older(self.now)) if first else (due, older)
             elif older < min(wake, due) and not self._is_slow(older):
@@ -102,7 +107,7 @@ class Trial:
     def _pass(self, now: int) -> None:
         """Observe, decide, do."""
         release, sight = self.observe(now)
-        while isinstance(step := on_trial(release, on_trial_sight(release, sight), now), SaveRelease):
+        while isinstance(step := on_trial(release, on_trial_sight(release, sight), now, _keep), SaveRelease):
             before, release = release, step.after
             if release.state not in {ReleaseState.RUNNING, ReleaseState.HELD}:
                 self.note(step)
@@ -115,15 +120,20 @@ class Trial:
 
     def _counted(self, now: int) -> Release:
         """The release with what has ended in its counters, as following it leaves it."""
-        rows = []
+        release, baseline = self.release, self.release.baseline
+        tally, gathered = release.tally, release.gathered
         while self._running and self._running[0][0] <= now:
-            end, number, failed, running = heapq.heappop(self._running)
-            rows.append(_row(self.release, number, running, failed=failed, end=ceil(end)))
-        if not rows:
-            return replace(self.release, claimed=self.claimed)
-        release = accounted(self.release, rows)
+            end, _, failed, running = heapq.heappop(self._running)
+            ran = ceil(end) - running.claimed_at
+            tally = tally.plus(Status.FAILED if failed else Status.SUCCEEDED, unstarted=False)
+            gathered = gathered.plus(
+                share=running.share,
+                failed=failed,
+                claimed_at=running.claimed_at,
+                duration_bin=baseline.bin_of(ran) if baseline.timed else None,
+            )
         oldest = self._oldest() if self._running else None
-        return replace(release, claimed=self.claimed, counted={}, gathered=release.gathered.settled_before(oldest))
+        return replace(release, claimed=self.claimed, tally=tally, gathered=gathered.settled_before(oldest))
 
     def _follow_slots(self) -> None:
         """Let routers claim, or no longer claim, what has been granted."""
@@ -144,8 +154,8 @@ class Trial:
         gate = plan.stages[release.stage].gate
         if release.hold is Hold.APPROVAL and gate is not None:
             times.append(release.since + gate.timeout_ms)
-        if self._running and release.baseline.timed:
-            times.append(self._oldest() + round(plan.hung_after * release.baseline.slowest_ms) + 1)
+        if self._late is not None and (first := min(self._in_time(), default=None)) is not None:
+            times.append(first + self._late + 1)
         return _scheduled(max(self.now + 1, min(times)))
 
     def _older(self, now: float) -> float:
@@ -158,6 +168,10 @@ class Trial:
 
     def _oldest(self) -> int:
         return min(each[3].claimed_at for each in self._running)
+
+    def _in_time(self) -> Iterator[int]:
+        """When those were claimed that run and do not hang yet."""
+        return (each[3].claimed_at for each in self._running if self._late is None or self.now - each[3].claimed_at <= self._late)
 
     def _is_slow(self, now: float) -> bool:
         """Whether durations alone would say FAIL, with what runs as old as it is then."""
@@ -178,29 +192,20 @@ class Trial:
         return baseline.timed and closed_duration_bet(bins, baseline.executions) >= slow_at(self.release.plan.alpha)
 
 
-def cause(judgement: str, numbers: Any) -> str:
-    """Say in a word what decided."""
-    if judgement != "FAIL":
-        return "proof" if judgement == "PASS" else "deadline"
-    if not numbers or numbers["failures"] >= numbers["failures_at"]:
-        return "failures"
-    return "durations" if numbers["durations_decide"] >= numbers["durations_at"] else "hung"
+def _keep(step: SaveRelease, case: Case, verdict: Verdict) -> SaveRelease:
+    """Put what ends the trial on record. Nobody reads why slots were granted, and there are thousands of these decisions."""
+    return with_record(step, case, verdict) if step.after.state is not step.before.state else step
+
+
+def cause(record: Record) -> str:
+    """Say in a word what decided: hung, where what hangs counts among the failures."""
+    numbers = record.numbers
+    if record.judgement != Judgement.FAIL:
+        return "proof" if record.judgement == Judgement.PASS else "deadline"
+    if numbers and numbers["failures"] < numbers["failures_at"]:
+        return "durations"
+    return "hung" if numbers and record.case["evidence"]["overdue"] else "failures"
 
 
 def _scheduled(at: float) -> float:
     return ceil(at / SCHEDULE_MS) * SCHEDULE_MS if at < inf else inf
-
-
-def _row(release: Release, number: int, running: Running, *, failed: bool, end: int) -> Row:
-    return Row(
-        app=release.app,
-        release=release.release,
-        request_id=str(number),
-        status=Status.FAILED if failed else Status.SUCCEEDED,
-        claimed_at=running.claimed_at,
-        target=release.target,
-        tag=release.tag,
-        share=running.share,
-        started_at=running.started_at,
-        stopped_at=end,
-    )

@@ -21,10 +21,14 @@ def to_throw_out(p: float, q: float, alpha: float = 0.01, beta: float = 0.05) ->
 
 
 def to_promote(p: float, q: float, alpha: float = 0.01, beta: float = 0.05) -> float:
-    """The least mean number of executions until a version failing at the rate ``p`` is told from one at ``q``."""
+    """The least mean number of executions until a version failing at the rate ``p`` is told from one at ``q``.
+
+    A test that may throw out the good one as well (``alpha``) is done a little sooner; with 0 it goes on until it promotes.
+    """
     return _evidence(alpha, beta) / divergence(p, q)
 
 
 def _evidence(wrong: float, other: float) -> float:
     """The divergence of the test's two answers: right with 1 − ``wrong`` here, and with ``other`` there."""
-    return (1 - wrong) * log((1 - wrong) / other) + wrong * log(wrong / (1 - other))
+    mistaken = wrong * log(wrong / (1 - other)) if wrong else 0.0
+    return (1 - wrong) * log((1 - wrong) / other) + mistaken

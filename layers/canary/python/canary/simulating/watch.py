@@ -118,9 +118,9 @@ def watched(trial: Trial) -> Fate:
 
 def _looks(trial: Trial, everybody: _Everybody, over: float) -> list[int]:
     """When the schedule wakes the flipper to something new: a failure, the end of a request of the trial, the end of it all."""
-    ends = [end for end in trial.ends() if end < over]
+    turns = [at for at in trial.turns() if at < over]
     failures = np.unique(np.ceil(everybody.failures(over) / SCHEDULE_MS)) * SCHEDULE_MS
-    return sorted({*map(int, failures), *(_scheduled(at) for at in (*ends, over, over + SCHEDULE_MS))})
+    return sorted({*map(int, failures), *(_scheduled(at) for at in (*turns, over, over + SCHEDULE_MS))})
 
 
 def _look(trial: Trial, everybody: _Everybody, now: int) -> SaveRelease | None:
