@@ -152,6 +152,7 @@ class TestTheRowsOfARelease:
         for each in reversed(rows):
             audit.put(each)
         assert list(audit.of_release(APP, RELEASE)) == rows
+        assert list(audit.of_release(APP, RELEASE, newest_first=True)) == rows[::-1]
 
     def test_those_of_other_releases_and_apps_are_not_among_them(self, audit):
         for each in (row("a"), row("b", release="00000002-0123abcd"), row("c", app="other")):

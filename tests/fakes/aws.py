@@ -290,10 +290,9 @@ class FakeAudit:
     def mark_counted(self, row: Row) -> None:
         self.calls.made("ddb.mark_counted", lambda: self._mark(row))
 
-    def of_release(self, app: str, release: str) -> Iterable[Row]:
-        return self.calls.made(
-            "ddb.of_release", lambda: tuple(row for (a, r, _), row in sorted(self.table.items()) if (a, r) == (app, release))
-        )
+    def of_release(self, app: str, release: str, *, newest_first: bool = False) -> Iterable[Row]:
+        rows = sorted(self.table.items(), reverse=newest_first)
+        return self.calls.made("ddb.of_release", lambda: tuple(row for (a, r, _), row in rows if (a, r) == (app, release)))
 
     def of_batch(self, app: str, release: str, batch_id: str, since: int) -> int:
         rows = (row for (a, r, _), row in self.table.items() if (a, r) == (app, release))

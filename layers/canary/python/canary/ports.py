@@ -105,8 +105,8 @@ class Audit(Protocol):
     def mark_counted(self, row: Row) -> None:
         """Take a finished and counted row out of the index of rows in flight."""
 
-    def of_release(self, app: str, release: str) -> Iterable[Row]:
-        """Read all rows of a release, oldest first, by pages."""
+    def of_release(self, app: str, release: str, *, newest_first: bool = False) -> Iterable[Row]:
+        """Read all rows of a release by pages, oldest first unless it is said otherwise."""
 
     def of_batch(self, app: str, release: str, batch_id: str, since: int) -> int:
         """Count the rows of a batch that was taken then, consistently."""

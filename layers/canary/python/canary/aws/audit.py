@@ -83,13 +83,14 @@ class AuditTable:
         )
         self._write(kwargs)
 
-    def of_release(self, app: str, release: str) -> Iterable[Row]:
-        """Read all rows of a release, oldest first."""
+    def of_release(self, app: str, release: str, *, newest_first: bool = False) -> Iterable[Row]:
+        """Read all rows of a release by pages, oldest first unless it is said otherwise."""
         with translated(_SERVICE):
             pages = self._client.get_paginator("query").paginate(
                 TableName=self._table,
                 KeyConditionExpression="release_id = :release",
                 ExpressionAttributeValues={":release": {"S": _release_id(app, release)}},
+                ScanIndexForward=not newest_first,
             )
             for page in pages:
                 yield from (self._row(item) for item in page["Items"])

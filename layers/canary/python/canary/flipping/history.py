@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 
 from canary.domain.app import Seen
 from canary.domain.audit import FAILURES, IN_FLIGHT, Arm, Row, Status
@@ -45,9 +46,9 @@ def baseline(world: World, seen: Seen, releases: Mapping[str, Release], control:
     promoted = releases.get(seen.app.promoted or "")
     if promoted is None or seen.serving is None or promoted.target != seen.serving.target.arn:
         return baseline_of((), "no history", machine), warning
-    rows = world.audit.of_release(promoted.app, promoted.release)
-    found = [_past(row) for row in rows if row.arm is Arm.LATEST and row.status not in IN_FLIGHT | {Status.LOST}]
-    return baseline_of(found[-MOST_PAST:], f"the audit of release {promoted.release}", machine), warning
+    newest = islice(world.audit.of_release(promoted.app, promoted.release, newest_first=True), MOST_PAST)
+    found = [_past(row) for row in newest if row.arm is Arm.LATEST and row.status not in IN_FLIGHT | {Status.LOST}]
+    return baseline_of(found, f"the audit of release {promoted.release}", machine), warning
 
 
 def _past(row: Row) -> Past:
