@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Any
 
 
@@ -19,6 +18,8 @@ class Problem(Exception):
     @property
     def body(self) -> dict[str, Any]:
         """The problem document."""
+        from http import HTTPStatus  # noqa: PLC0415 - most routers end without an error, and start without its table
+
         title = HTTPStatus(self.status).phrase
         return {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail, **self.extra}
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from canary.domain.audit import Arm, Row, RowUpdate, Status
-from canary.domain.call import NOT_THE_STACKS_FAULT, UNSTARTED, Call, CallResult
+from canary.domain.call import UNSTARTED, Call, CallResult
 from canary.domain.claim import Claimed
-from canary.domain.evidence import ALONE
-from canary.domain.offer import Offer
-from canary.domain.plan import Fallback
 from canary.domain.request_id import new_request_id, without_release
+from canary.domain.share import ALONE
 from canary.domain.states import Gate, ReleaseState
-from canary.domain.target import Pointer, TargetKind, is_execution, state_machine_of
+from canary.domain.target import Pointer, TargetKind
 from canary.errors import Unavailable
-from canary.ports import Targets
 from canary.routing.needs import Audit, Slots
 from canary.routing.problem import Problem
 from canary.routing.view import Known, View
+
+if TYPE_CHECKING:  # a router starts often, and each of these modules takes its time to import
+    from canary.domain.audit import Row, RowUpdate
+    from canary.domain.offer import Offer
+    from canary.ports import Targets
+    from canary.routing.batches import Batches
 
 #: What a target takes: Lambda 6 MB, Step Functions 256 KiB.
 _MOST_BYTES: Final = {TargetKind.LAMBDA: 6 * 1024 * 1024, TargetKind.STATE_MACHINE: 256 * 1024}
@@ -30,8 +31,7 @@ _RESERVE_MS: Final = 500
 _CURRENTS_SHARE_MS: Final = 5_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """One request of an upstream app. ``deadline`` in milliseconds: the answer must be out by then."""
 
     app: str
@@ -40,8 +40,7 @@ class Request:
     tenant: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(NamedTuple):
     """What the upstream gets. ``because`` says why it went where it went, for the log; it is not sent."""
 
     status: int
@@ -49,8 +48,7 @@ class Reply:
     because: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Turn:
+class _Turn(NamedTuple):
     """One request on its way."""
 
     request: Request
@@ -60,9 +58,13 @@ class _Turn:
     because: str = ""
     fell_back: bool = False
 
+    @property
+    def share(self) -> int | None:
+        """The coin's, if it was tossed."""
+        return self.toss.share if self.toss is not None else None
 
-@dataclass(frozen=True, slots=True)
-class Toss:
+
+class Toss(NamedTuple):
     """What the coin has shown a request, while slots were free: latest with a chance of ``share`` (of `ALONE`), or current."""
 
     release: str
@@ -93,6 +95,7 @@ class Router:
         self._draw = draw
         self._random_bits = random_bits
         self._sampled: str | None = None
+        self._batches: Batches | None = None
         self.count = count
 
     def known(self, app: str) -> Known:
@@ -107,7 +110,9 @@ class Router:
         release = known.release
         if release is None or known.latest is None:
             return None
-        if release.state is not ReleaseState.RUNNING or release.gate is not Gate.OPEN or release.claimed >= release.granted:
+        if release.state is not ReleaseState.RUNNING or release.gate is not Gate.OPEN:
+            return None
+        if release.claimed >= release.granted and not release.batched:  # of a batch some may be left
             return None
         return Toss(release.release, release.share, to_latest=self._draw() * ALONE < release.share)
 
@@ -131,27 +136,41 @@ class Router:
 
     def _try_latest(self, turn: _Turn, release: Offer, latest: Pointer) -> Reply | _Turn:
         """Give latest the request, if there is a slot and a durable record of it; else hand the turn on, with the reason."""
+        from canary.routing import rows  # noqa: PLC0415 - most routers start while there is no release
+
         request = turn.request
         if len(request.body) > _MOST_BYTES[latest.target.kind]:
-            return replace(turn, because="too large for latest")
+            return turn._replace(because="too large for latest")
         if not self._has_time(request, release):
-            return replace(turn, because="too little time is left for latest")
+            return turn._replace(because="too little time is left for latest")
         claimed_at = self._clock()
-        row = _row(turn, release, latest, claimed_at)
+        row = rows.claim_row(request, turn.request_id, turn.share, release, latest, claimed_at)
         try:
-            claimed = self._slots.claim(request.app, release.release, turn.request_id, claimed_at)
+            claimed, batch = self._slot(turn, release, claimed_at)
             if claimed is not Claimed.WON:
                 self._view.forget_slots(release)
-                return replace(turn, because=f"slots: {claimed}")
+                return turn._replace(because=f"slots: {claimed}")
+            row = replace(row, batch=batch) if batch else row
             there = self._audit.put(row)
         except Unavailable as error:
             self.count("Degraded", request.app)
-            return _under_another_id(replace(turn, because=f"nothing goes to latest off the record: {error}"))
-        if there is not None and (there.status, there.claimed_at) != (Status.CLAIMED, claimed_at):
-            return replace(turn, because="the flipper has given up this claim already")
+            return _under_another_id(turn._replace(because=f"nothing goes to latest off the record: {error}"))
+        if rows.given_up(there, row):
+            return turn._replace(because="the flipper has given up this claim already")
         started_at = self._clock()
         call = self._call_latest(turn, release, latest)
-        return self._after_latest(turn, release, latest, row, call, _outcome(call, started_at, self._clock()))
+        return self._after_latest(turn, release, latest, row, call, rows.outcome_of(call, started_at, self._clock()))
+
+    def _slot(self, turn: _Turn, release: Offer, now: int) -> tuple[Claimed, str | None]:
+        """Take a slot, out of a batch where requests are not counted. Raises `Unavailable`."""
+        if not release.batched:
+            return self._slots.claim(turn.request.app, release.release, turn.request_id, now), None
+        if self._batches is None:
+            from canary.routing.batches import Batches  # noqa: PLC0415 - most plans have no such stage
+
+            self._batches = Batches(self._slots, self._random_bits)
+        batch = self._batches.slot(release, now)
+        return Claimed.WON if batch else Claimed.GONE, batch
 
     def _call_latest(self, turn: _Turn, release: Offer, latest: Pointer) -> Call:
         """Call latest, if there still is time: a stack is not to be judged by what is left of a slow request."""
@@ -166,6 +185,8 @@ class Router:
     def _after_latest(
         self, turn: _Turn, release: Offer, latest: Pointer, row: Row, call: Call, outcome: RowUpdate
     ) -> Reply | _Turn:
+        from canary.domain.plan import Fallback  # noqa: PLC0415 - imported already, with the plan of the release
+
         app = turn.request.app
         answered = call.result is CallResult.ANSWERED
         falls_back = not answered and (release.plan.fallback is Fallback.ALWAYS or call.result in UNSTARTED)
@@ -180,7 +201,7 @@ class Router:
             return _reply(turn, "latest", latest, call)
         if falls_back:
             self.count("FellBack", app)
-            return replace(turn, because=f"latest failed: {call.error}", fell_back=True)
+            return turn._replace(because=f"latest failed: {call.error}", fell_back=True)
         self.count("TargetFailed", app)
         raise _problem(call, f"latest ({latest.tag})", turn)
 
@@ -210,34 +231,15 @@ class Router:
         unknown = release.control is None and release.release != self._sampled
         if not failed and not (unknown and call.result is CallResult.ANSWERED):
             return
-        outcome = _outcome(call, started_at, self._clock())
-        row = _row(turn, release, current, started_at)
+        from canary.routing import rows  # noqa: PLC0415 - as above
+
+        outcome = rows.outcome_of(call, started_at, self._clock())
+        row = rows.claim_row(turn.request, turn.request_id, turn.share, release, current, started_at)
         try:
-            self._audit.put(replace(row, arm=Arm.CURRENT, **{name: getattr(outcome, name) for name in _TOLD_BY_A_CALL}))
+            self._audit.put(rows.control_row(row, outcome))
             self._sampled = release.release if not failed else self._sampled
         except Unavailable:
             self.count("Degraded", turn.request.app)
-
-
-#: What the outcome of a call says of its row.
-_TOLD_BY_A_CALL: Final = ("status", "transform_id", "state_machine", "started_at", "stopped_at", "error")
-
-
-def _row(turn: _Turn, release: Offer, pointer: Pointer, now: int) -> Row:
-    body = turn.request.body
-    return Row(
-        app=turn.request.app,
-        release=release.release,
-        request_id=turn.request_id,
-        status=Status.CLAIMED,
-        claimed_at=now,
-        target=pointer.target.arn,
-        tag=pointer.tag,
-        share=turn.toss.share if turn.toss else None,
-        tenant=turn.request.tenant,
-        payload_sha256=hashlib.sha256(body).hexdigest(),
-        payload_bytes=len(body),
-    )
 
 
 def _under_another_id(turn: _Turn) -> _Turn:
@@ -246,26 +248,7 @@ def _under_another_id(turn: _Turn) -> _Turn:
     The row of a claim may still be CLAIMED, and the flipper looks for its execution by name. Where current and latest share a
     state machine, current's run under the same name would be taken for latest's success.
     """
-    return replace(turn, request_id=without_release(turn.request_id))
-
-
-def _outcome(call: Call, started_at: int, now: int) -> RowUpdate:
-    """What a call on latest puts on record."""
-    if call.result is CallResult.UNCLEAR:
-        return RowUpdate(status=Status.LOST, stopped_at=now, error=call.error)
-    if call.result is not CallResult.ANSWERED:
-        ours = call.result in NOT_THE_STACKS_FAULT
-        return RowUpdate(status=Status.LOST if ours else Status.FAILED, stopped_at=now, error=call.error, unstarted=ours)
-    if call.untraced:
-        error = "the plan's transform_id found nothing in the answer: its outcome cannot be followed"
-        return RowUpdate(status=Status.LOST, started_at=started_at, stopped_at=now, error=error)
-    if call.transform_id is None:
-        return RowUpdate(status=Status.SUCCEEDED, started_at=started_at, stopped_at=now)
-    if not is_execution(call.transform_id):
-        error = "the transform id is not the ARN of a Standard execution: its outcome cannot be followed"
-        return RowUpdate(status=Status.LOST, transform_id=call.transform_id, started_at=started_at, stopped_at=now, error=error)
-    machine = state_machine_of(call.transform_id)
-    return RowUpdate(status=Status.RUNNING, transform_id=call.transform_id, state_machine=machine, started_at=started_at)
+    return turn._replace(request_id=without_release(turn.request_id))
 
 
 def _reply(turn: _Turn, arm: str, pointer: Pointer, call: Call) -> Reply:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from canary.domain.app import Parameter
-from canary.domain.plan import InvalidPlan
-from canary.domain.plan_document import parse_plan
-from canary.domain.release import Release, release_key
+from canary.domain.moments import release_key
 from canary.domain.target import Allowed, InvalidTarget, Pointer, is_blank, parse_pointer
 from canary.errors import Unavailable
-from canary.ports import Parameters, Slots
+from canary.routing.needs import Parameters, Slots
 from canary.routing.problem import Problem
+
+if TYPE_CHECKING:  # a router starts often, and each of these modules takes its time to import
+    from canary.domain.offer import Offer
+    from canary.domain.parameter import Parameter
 
 #: Parameters and releases are read again after this long, give or take a fifth.
 FRESH_MS: Final = 5_000
@@ -22,8 +23,7 @@ RETRY_MS: Final = 15_000
 _MOST_APPS: Final = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What a request needs to know of its app.
 
     ``trial`` names the release on trial and ``latest`` its target. ``release`` is its item, None while it may get nothing.
@@ -34,7 +34,7 @@ class Known:
     transform_id: str | None = None
     trial: str | None = None
     latest: Pointer | None = None
-    release: Release | None = None
+    release: Offer | None = None
     refused: str | None = None
     degraded: str | None = None
 
@@ -50,7 +50,7 @@ class _Trial:
     """The release that ``latest`` names, as it was read; ``release`` is None while it may get nothing."""
 
     name: str
-    release: Release | None
+    release: Offer | None
     latest: Pointer | None
     until: int
 
@@ -92,7 +92,7 @@ class View:
             return entry.known
         return self._with_release(app, entry.known, entry.known.trial, now)
 
-    def forget_slots(self, release: Release) -> None:
+    def forget_slots(self, release: Offer) -> None:
         """Remember that no slot is to be had, until the release is read again."""
         trial = self._trials.get(release.app)
         if trial is not None and trial.release is not None and trial.release.release == release.release:
@@ -104,7 +104,7 @@ class View:
         except Unavailable as error:
             until = now + self._jittered(RETRY_MS)
             if before is not None and isinstance(before.known, Known):
-                return _Entry(replace(before.known, degraded=str(error)), until)
+                return _Entry(before.known._replace(degraded=str(error)), until)
             return _Entry(self._mirrored(app, str(error)), until)
         return _Entry(self._understood(app, parameters), now + self._jittered(FRESH_MS))
 
@@ -119,11 +119,11 @@ class View:
         latest = parameters.get("latest")
         if latest is None or is_blank(latest.value):
             return known
-        known = replace(known, trial=release_key(latest.version, latest.value, latest.modified_at))
+        known = known._replace(trial=release_key(latest.version, latest.value, latest.modified_at))
         try:
-            return replace(known, latest=self._checked(app, latest.value))
+            return known._replace(latest=self._checked(app, latest.value))
         except InvalidTarget as error:
-            return replace(known, refused=str(error))  # it gets nothing, but another release may go first
+            return known._replace(refused=str(error))  # it gets nothing, but another release may go first
 
     def _mirrored(self, app: str, why: str) -> Known | Problem:
         try:
@@ -153,7 +153,7 @@ class View:
             except Unavailable as error:
                 degraded = str(error)
             self._trials[app] = trial
-        return replace(known, release=trial.release, latest=trial.latest, degraded=degraded)
+        return known._replace(release=trial.release, latest=trial.latest, degraded=degraded)
 
     def _look_up(self, app: str, trial: _Trial) -> None:
         """Read the release that ``latest`` names, or the one that goes first: that has its own target."""
@@ -172,7 +172,12 @@ class View:
 
 
 def _expression(plan: Parameter | None) -> str | None:
+    if plan is None or is_blank(plan.value):
+        return None
+    from canary.domain.plan import InvalidPlan  # noqa: PLC0415 - most apps have no plan, and start without these modules
+    from canary.domain.plan_document import parse_plan  # noqa: PLC0415
+
     try:
-        return parse_plan(plan.value if plan else None).transform_id
+        return parse_plan(plan.value).transform_id
     except InvalidPlan:
         return None  # the flipper refuses a release with such a plan; current goes on with the defaults
