@@ -20,6 +20,7 @@ from canary.domain.target import Allowed, state_machine_of
 from canary.flipping.flipper import Flipper, Pass
 from canary.flipping.world import World
 from canary.operating.operator import Operator
+from canary.routing.beside import Beside
 from canary.routing.keyed import Desk
 from canary.routing.router import Reply, Request, Router
 from canary.routing.view import View
@@ -110,9 +111,14 @@ class Scene:
         self.live(LONG_MS)
         return Flipper(self.world(), _told, owner=f"flipper-{self.clock()}").run()
 
-    def desk(self, draw: float = 0.0) -> Desk:
-        """A new router process. ``draw`` is what its coin shows: 0 wins a slot wherever there is one."""
-        view = View(self.parameters, self.releases, self.allowed, clock=self.clock, draw=lambda: 0.5, count=self._count)
+    def desk(self, draw: float = 0.0, *, beside: Beside | None = None) -> Desk:
+        """A new router process. ``draw`` is what its coin shows: 0 wins a slot wherever there is one.
+
+        Where nothing is said of how it reads ``beside`` a call, what is due is read first.
+        """
+        view = View(
+            self.parameters, self.releases, self.allowed, clock=self.clock, draw=lambda: 0.5, count=self._count, beside=beside
+        )
         router = Router(
             view,
             self.releases,

@@ -38,6 +38,7 @@ from canary.operating.judging import Weigher
 from canary.operating.operator import Operator
 from canary.operating.reading import Reader
 from canary.ports import Executions
+from canary.routing.beside import in_a_thread
 from canary.routing.keyed import Desk
 from canary.routing.router import Router
 from canary.routing.view import View
@@ -55,7 +56,8 @@ def desk(environ: Mapping[str, str], meter: Meter) -> Desk:
     slots = ReleaseTable(dynamodb, settings.releases_table, settings.region, consistent=False)
     audit = AuditTable(dynamodb, settings.audit_table, settings.region)
     draw = random.SystemRandom().random
-    view = View(ParameterStore(quick("ssm"), settings.prefix), slots, settings.allowed, clock=now, draw=draw, count=meter.count)
+    parameters = ParameterStore(quick("ssm"), settings.prefix)
+    view = View(parameters, slots, settings.allowed, clock=now, draw=draw, count=meter.count, beside=in_a_thread)
     router = Router(
         view,
         slots,

@@ -177,7 +177,11 @@ class Router:
         if not self._has_time(turn.request, release):
             return Call(result=CallResult.REFUSED, error="OutOfTime: too little of the request's time was left for latest")
         timeout_ms, expression = release.plan.latest_timeout_ms, release.plan.transform_id
-        return self._targets.call(latest.target, turn.request.body, turn.request_id, release.release, timeout_ms, expression)
+        refreshed = self._view.refreshing(turn.request.app)
+        try:
+            return self._targets.call(latest.target, turn.request.body, turn.request_id, release.release, timeout_ms, expression)
+        finally:
+            refreshed()
 
     def _has_time(self, request: Request, release: Offer) -> bool:
         return request.deadline - self._clock() >= release.plan.latest_timeout_ms + _CURRENTS_SHARE_MS + _RESERVE_MS
@@ -211,7 +215,11 @@ class Router:
             raise Problem(413, f"the body has {len(request.body)} bytes: more than the target takes", request_id=turn.request_id)
         timeout_ms = max(1, request.deadline - self._clock() - _RESERVE_MS)
         started_at = self._clock()
-        call = self._targets.call(current.target, request.body, turn.request_id, None, timeout_ms, turn.known.transform_id)
+        refreshed = self._view.refreshing(request.app)
+        try:
+            call = self._targets.call(current.target, request.body, turn.request_id, None, timeout_ms, turn.known.transform_id)
+        finally:
+            refreshed()
         self._control(turn, current, call, started_at)
         if call.result is not CallResult.ANSWERED:
             self.count("TargetFailed", request.app)

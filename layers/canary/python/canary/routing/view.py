@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from canary.domain.moments import release_key
 from canary.domain.target import Allowed, InvalidTarget, Pointer, is_blank, parse_pointer
 from canary.errors import Unavailable
+from canary.routing.beside import Beside, nothing
 from canary.routing.needs import Parameters, Slots
 from canary.routing.problem import Problem
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:  # a router starts often, and each of these modules takes its 
 
 #: Parameters and releases are read again after this long, give or take a fifth.
 FRESH_MS: Final = 5_000
+#: So much longer they are used while they are read again, beside the call. A process that was frozen for longer reads them first.
+STALE_MS: Final = 5_000
+#: An app that cannot be served is looked up again soon: each request until then is turned away.
+SOON_MS: Final = 1_000
 #: After a failed read the next try waits longer: an account has 40 parameter reads a second for everybody.
 RETRY_MS: Final = 15_000
 _MOST_APPS: Final = 1_000
@@ -67,6 +72,7 @@ class View:
         clock: Callable[[], int],
         draw: Callable[[], float],
         count: Callable[[str, str], None],
+        beside: Beside | None = None,
     ) -> None:
         self._parameters = parameters
         self._slots = slots
@@ -74,6 +80,8 @@ class View:
         self._clock = clock
         self._draw = draw
         self._count = count
+        self._beside = beside
+        self._stale_ms = STALE_MS if beside else 0
         self._apps: dict[str, _Entry] = {}
         self._trials: dict[str, _Trial] = {}
 
@@ -81,7 +89,7 @@ class View:
         """Tell what is known of an app. Raises `Problem`: 404, there is no such app; 503, there is nothing to route to."""
         now = self._clock()
         entry = self._apps.get(app)
-        if entry is None or now >= entry.until:
+        if entry is None or now >= entry.until + (self._stale_ms if isinstance(entry.known, Known) else 0):
             entry = self._read(app, entry, now)
             if app not in self._apps and len(self._apps) >= _MOST_APPS:
                 self._apps.pop(next(iter(self._apps)))
@@ -90,7 +98,26 @@ class View:
             raise entry.known.with_traceback(None)  # kept and raised again, it would gather the frames of every request
         if entry.known.trial is None:
             return entry.known
-        return self._with_release(app, entry.known, entry.known.trial, now)
+        return self._with_release(app, entry.known, entry.known.trial, now - self._stale_ms)
+
+    def refreshing(self, app: str) -> Callable[[], None]:
+        """Begin to read again what is due, beside a call; return what waits for the end of that."""
+        if self._beside is None or not self._is_due(app, self._clock()):
+            return nothing
+        return self._beside(lambda: self._refresh(app))
+
+    def _is_due(self, app: str, now: int) -> bool:
+        entry, trial = self._apps.get(app), self._trials.get(app)
+        if entry is None or not isinstance(entry.known, Known):
+            return False
+        return now >= entry.until or (entry.known.trial is not None and trial is not None and now >= trial.until)
+
+    def _refresh(self, app: str) -> None:
+        now, entry = self._clock(), self._apps[app]
+        if now >= entry.until:
+            entry = self._apps[app] = self._read(app, entry, now)
+        if isinstance(entry.known, Known) and entry.known.trial is not None:
+            self._with_release(app, entry.known, entry.known.trial, now)
 
     def forget_slots(self, release: Offer) -> None:
         """Remember that no slot is to be had, until the release is read again."""
@@ -105,7 +132,8 @@ class View:
             until = now + self._jittered(RETRY_MS)
             if before is not None and isinstance(before.known, Known):
                 return _Entry(before.known._replace(degraded=str(error)), until)
-            return _Entry(self._mirrored(app, str(error)), until)
+            known = self._mirrored(app, str(error))
+            return _Entry(known, until if isinstance(known, Known) else now + self._jittered(SOON_MS))
         return _Entry(self._understood(app, parameters), now + self._jittered(FRESH_MS))
 
     def _understood(self, app: str, parameters: Mapping[str, Parameter]) -> Known | Problem:
@@ -144,10 +172,11 @@ class View:
             raise InvalidTarget(refusal)
         return pointer
 
-    def _with_release(self, app: str, known: Known, name: str, now: int) -> Known:
+    def _with_release(self, app: str, known: Known, name: str, at: int) -> Known:
+        """The same with the release's item, read again if it was to be by ``at``."""
         trial, degraded = self._trials.get(app), known.degraded
-        if trial is None or trial.name != name or now >= trial.until:
-            trial = _Trial(name, None, known.latest, now + self._jittered(FRESH_MS))
+        if trial is None or trial.name != name or at >= trial.until:
+            trial = _Trial(name, None, known.latest, self._clock() + self._jittered(FRESH_MS))
             try:
                 self._look_up(app, trial)
             except Unavailable as error:
