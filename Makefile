@@ -20,6 +20,7 @@ LOCK_UV := --group bootstrap --constraint requirements/dev.txt --output-file req
 LOCK_SAM := --group sam --output-file requirements/sam.txt
 # The functions run with the versions that the tests ran with.
 LOCK_LAYER := --group functions --constraint requirements/dev.txt --output-file layers/deps/requirements.txt
+LOCK_ROUTER := --group router --constraint requirements/dev.txt --output-file layers/router/requirements.txt
 TEMPLATES := template.yaml $(wildcard examples/*/template.yaml)
 
 # SAM CLI reports usage to its makers unless it is told not to.
@@ -74,6 +75,7 @@ lock: $(STAMPS)/uv ## Choose the newest versions that pyproject.toml allows and 
 	@$(LOCK) --upgrade $(LOCK_UV)
 	@$(LOCK) --upgrade $(LOCK_SAM)
 	@$(LOCK) --upgrade $(LOCK_LAYER)
+	@$(LOCK) --upgrade $(LOCK_ROUTER)
 
 .PHONY: demo
 demo: setup ## Watch a release go through the router, on an embedded AWS

@@ -7,43 +7,50 @@ import json
 import os
 import re
 from functools import cache
-from http import HTTPStatus
-from typing import Any, Final
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final
 
-from aws_lambda_powertools import Logger, Tracer
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.utilities.typing import LambdaContext
+from aws_lambda_powertools import Logger
 
-from canary import __version__, bootstrap
+from canary import __version__, startup
 from canary.domain.target import APP_NAME
 from canary.meter import Meter
 from canary.routing.keyed import Desk
 from canary.routing.problem import Problem
 from canary.routing.router import Reply, Request
 
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
 #: API Gateway gives up after 29 s from its own start; the function begins a little later.
 _BUDGET_MS: Final = 28_500
+_JSON: Final = "application/json"
 _PROBLEM: Final = "application/problem+json"
-_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
+_KEY: Final = r"[\x20-\x7e]{1,255}"
+_HALF: Final = "[\ud800-\udfff]"
+#: A function answers with 6 MB at most; the rest is for the headers.
+_MOST_BYTES: Final = 6 * 1024 * 1024 - 10_000
+
+#: An event or an answer, as API Gateway's proxy integration has them.
+Document = dict[str, Any]
 
 logger = Logger(service="router")
-tracer = Tracer(service="router")
-api = APIGatewayRestResolver()
 meter = Meter("router", os.environ.get("POWERTOOLS_METRICS_NAMESPACE"))
 
 
 @cache
 def desk() -> Desk:
     """The wired-up router, one for each process."""
-    return bootstrap.desk(os.environ, meter)
+    return startup.desk(os.environ, meter)
 
 
-@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: Document, context: LambdaContext) -> Document:
     """Answer one request of API Gateway's."""
     try:
-        return api.resolve(event, context)
+        return _answered(event, context.get_remaining_time_in_millis())
+    except Problem as problem:
+        return _problem(problem)
     except Exception:
         # The edge: what should not have happened goes to the log with its cause, and not to the caller.
         logger.exception("a defect")
@@ -54,52 +61,66 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         meter.flush()
 
 
-@api.post("/<app_name>")
-def take(app_name: str) -> Response[str]:
+def _answered(event: Document, remaining_ms: int) -> Document:
+    """Route by the paths of openapi.yaml; a slash at the end changes nothing."""
+    _check(event)
+    match event["httpMethod"], event["path"].rstrip("/").split("/"):
+        case "POST", ["", app] if app:
+            return take(event, app, remaining_ms)
+        case "GET", ["", app, "requests", request_id] if app and request_id:
+            return find(app, request_id)
+        case "GET", ["", "health"]:
+            return health()
+    raise Problem(404, "there is no such path: see openapi.yaml")
+
+
+#: What is read of an event, and as what.
+_READ: Final[dict[str, type | tuple[type, ...]]] = {
+    "httpMethod": str,
+    "path": str,
+    "headers": (dict, NoneType),
+    "body": (str, NoneType),
+    "requestContext": (dict, NoneType),
+}
+
+
+def _check(event: object) -> None:
+    """Refuse what API Gateway would not send: somebody has invoked the function past it."""
+    if not isinstance(event, dict) or not all(isinstance(event.get(name), kind) for name, kind in _READ.items()):
+        raise Problem(400, "this is not a request of the API: send requests to the router's URL")
+
+
+def take(event: Document, app_name: str, remaining_ms: int) -> Document:
     """Send a request to one stack."""
-    headers = api.current_event.headers
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     request = Request(
         app=_app(app_name),
-        body=_body(),
-        deadline=bootstrap.now() + min(_BUDGET_MS, api.lambda_context.get_remaining_time_in_millis()),
+        body=_body(event),
+        deadline=startup.now() + min(_BUDGET_MS, remaining_ms),
         tenant=_header(headers, "X-Canary-Tenant"),
     )
     key = _header(headers, "Idempotency-Key")
-    reply = desk().take(request, api.current_event.request_context.identity.api_key_id or "", key)
+    reply = desk().take(request, _api_key(event), key)
     logger.info("routed", **_facts(reply))
     return _answer(reply)
 
 
-@api.get("/<app_name>/requests/<request_id>")
-def find(app_name: str, request_id: str) -> Response[str]:
+def find(app_name: str, request_id: str) -> Document:
     """Tell what became of a request on record."""
     return _answer(desk().find(_app(app_name), request_id))
 
 
-@api.get("/health")
-def health() -> Response[str]:
+def health() -> Document:
     """Say that the router is there."""
-    return _json(HTTPStatus.OK, {"status": "ok", "version": __version__})
+    return _json(200, {"status": "ok", "version": __version__})
 
 
-@api.exception_handler(Problem)
-def problem(error: Problem) -> Response[str]:
-    """Answer with an error."""
-    return _problem(error)
-
-
-def _problem(error: Problem) -> Response[str]:
+def _problem(error: Problem) -> Document:
     logger.warning("not routed", status=error.status, detail=error.detail, **error.extra)
     headers = {**error.headers}
     if request_id := error.extra.get("request_id"):
         headers["X-Canary-Request-Id"] = request_id
     return _json(error.status, error.body, headers, _PROBLEM)
-
-
-@api.not_found
-def no_such_path(_: Exception) -> Response[str]:
-    """Answer for a path that the contract does not have."""
-    return _problem(Problem(404, "there is no such path: see openapi.yaml"))
 
 
 def _app(name: str) -> str:
@@ -108,12 +129,11 @@ def _app(name: str) -> str:
     return name
 
 
-def _body() -> bytes:
-    event = api.current_event
-    text = event.body or ""
+def _body(event: Document) -> bytes:
+    text = event.get("body") or ""
     try:
-        body = base64.b64decode(text, validate=True) if event.is_base64_encoded else text.encode()
-        json.loads(body.decode(), parse_constant=_no_constant)  # of bytes it would take UTF-16 and byte order marks too
+        body = base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text.encode()
+        _decoder.decode(body.decode())  # of bytes `json` would take UTF-16 and byte order marks too
     except (ValueError, RecursionError) as error:
         raise Problem(400, "the body is not JSON") from error
     return body
@@ -123,27 +143,55 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _header(headers: dict[str, str], name: str) -> str | None:
-    value = headers.get(name)
-    if value is not None and not _KEY.fullmatch(value):
+# Numbers are not looked into: Python reads none of more than 4,300 digits, and the target gets the body as it stands.
+_decoder: Final = json.JSONDecoder(parse_constant=_no_constant, parse_int=str, parse_float=str)
+
+
+def _header(headers: Document, name: str) -> str | None:
+    value: object = headers.get(name.lower())
+    if value is None:
+        return None
+    if not isinstance(value, str) or not re.fullmatch(_KEY, value):
         raise Problem(400, f"{name} must be 1 to 255 printable ASCII characters")
     return value
 
 
-def _facts(reply: Reply) -> dict[str, Any]:
+def _api_key(event: Document) -> str:
+    identity = (event.get("requestContext") or {}).get("identity")
+    return str(identity.get("apiKeyId") or "") if isinstance(identity, dict) else ""
+
+
+def _facts(reply: Reply) -> Document:
     names = ("request_id", "app", "routed_to", "tag", "transform_id", "fell_back", "status")
     return {"http_status": reply.status, "because": reply.because, **{n: reply.body[n] for n in names if n in reply.body}}
 
 
-def _answer(reply: Reply) -> Response[str]:
+def _answer(reply: Reply) -> Document:
     headers = {"X-Canary-Request-Id": str(reply.body.get("request_id", ""))}
     if routed_to := reply.body.get("routed_to"):
         headers["X-Canary-Routed-To"] = routed_to
-    kind = "application/json" if reply.status < HTTPStatus.BAD_REQUEST else _PROBLEM
-    return _json(reply.status, reply.body, headers, kind)
+    return _json(reply.status, reply.body, headers, _JSON if reply.status < 400 else _PROBLEM)
 
 
-def _json(
-    status: int, body: dict[str, Any], headers: dict[str, str] | None = None, kind: str = "application/json"
-) -> Response[str]:
-    return Response(status_code=status, content_type=kind, body=json.dumps(body, ensure_ascii=False), headers=headers or {})
+def _json(status: int, body: Document, headers: dict[str, str] | None = None, kind: str = _JSON) -> Document:
+    named = {"Content-Type": kind, **(headers or {})}
+    text = _text(body)
+    if _sent_bytes(text) > _MOST_BYTES:  # an error would only make the upstream ask for the same work again
+        text = _text({**body, "response": None, "response_omitted": True})
+    return {
+        "statusCode": status,
+        "body": text,
+        "isBase64Encoded": False,
+        "multiValueHeaders": {name: [value] for name, value in named.items()},
+    }
+
+
+def _text(body: Document) -> str:
+    text = json.dumps(body, ensure_ascii=False)
+    # Half a surrogate pair is JSON, and the Lambda runtime cannot send it but as an escape.
+    return text if text.isascii() or not re.search(_HALF, text) else json.dumps(body)
+
+
+def _sent_bytes(text: str) -> int:
+    """How large a body is within the answer, where it stands as a text of JSON."""
+    return len(text.encode()) + text.count('"') + text.count("\\")

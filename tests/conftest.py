@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,9 @@ import boto3
 import pytest
 from botocore.config import Config
 from hypothesis import HealthCheck, settings
+
+from canary.wire.call import Wire
+from tests.fakes.endpoint import Answer, Asked, Served, moto_answers, scripted_answers, serving, wired
 
 ROOT = Path(__file__).parents[1]
 REGION = "eu-west-1"
@@ -93,3 +97,23 @@ def tables(moto: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Table
     monkeypatch.setattr(DynamoDBBackend, "update_item", update_item)
     monkeypatch.setattr(DynamoDBBackend, "put_item", put_item)
     return names
+
+
+@pytest.fixture
+def moto_over_http(moto: Callable[[str], Any]) -> Iterator[Served]:
+    """The same empty AWS, over HTTP."""
+    with serving(moto_answers) as served:
+        yield served
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[..., tuple[Wire, Served]]]:
+    """Make a lean transport whose AWS answers what it is told to, the last answer for ever, and show what it was asked."""
+    with ExitStack() as stack:
+
+        def make(*answers: Answer | Callable[[Asked], Answer], **options: Any) -> tuple[Wire, Served]:
+            answer = answers[0] if callable(answers[0]) else scripted_answers(*answers)
+            served = stack.enter_context(serving(answer))
+            return stack.enter_context(wired(served, **options)), served
+
+        yield make

@@ -1,8 +1,12 @@
-"""Every test of this folder runs twice: against the fakes that other tests rely on, and against the adapters on moto."""
+"""Every test of this folder runs twice: against the fakes that other tests rely on, and against the adapters on moto.
+
+What the router needs runs a third time: against its own adapters on the lean transport.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import pytest
@@ -14,10 +18,16 @@ from canary.aws.keys import KeyTable
 from canary.aws.parameters import ParameterStore
 from canary.aws.records import RecordTable
 from canary.aws.releases import ReleaseTable
+from canary.lean.audit import LeanAudit
+from canary.lean.executions import LeanExecutions
+from canary.lean.keys import LeanKeys
+from canary.lean.parameters import LeanParameters
+from canary.lean.slots import LeanSlots
 from canary.ports import Alarms, Apps, Audit, Executions, Keys, Parameters, Records, Releases, Slots
-from tests.contract.hands import FakeHands, Hands, MotoHands
+from tests.contract.hands import SIDES, FakeHands, Hands, MotoHands
 from tests.fakes.aws import Clock, FakeAlarms, FakeAudit, FakeKeys, FakeParameters, FakeRecords, FakeReleases, FakeStacks
 from tests.fakes.calls import Calls
+from tests.fakes.endpoint import wired
 
 REGION = "eu-west-1"
 
@@ -69,11 +79,41 @@ def on_aws(client: Any, tables: Any) -> Ports:
     )
 
 
-@pytest.fixture(params=["fakes", "adapters"])
-def ports(request: pytest.FixtureRequest) -> Ports:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the router has an adapter of its own for; the rest is done by the other, on the same AWS."""
+
+    own: Any
+    names: tuple[str, ...]
+    other: Any
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.own if name in self.names else self.other, name)
+
+
+def lean(other: Ports, wire: Any, tables: Any) -> Ports:
+    return replace(
+        other,
+        parameters=Beside(LeanParameters(wire, "/canary"), ("read",), other.parameters),
+        table=Beside(LeanSlots(wire, tables.releases), ("claim", "claim_batch"), other.table),
+        audit=Beside(LeanAudit(wire, tables.audit), ("put", "update", "rows"), other.audit),
+        keys=LeanKeys(wire, tables.audit),
+        executions=Beside(LeanExecutions(wire), ("observe",), other.executions),
+    )
+
+
+@pytest.fixture(params=SIDES)
+def ports(request: pytest.FixtureRequest) -> Iterator[Ports]:
     if request.param == "fakes":
-        return in_memory()
-    return on_aws(request.getfixturevalue("moto"), request.getfixturevalue("tables"))
+        yield in_memory()
+        return
+    tables = request.getfixturevalue("tables")
+    adapters = on_aws(request.getfixturevalue("moto"), tables)
+    if request.param == "adapters":
+        yield adapters
+        return
+    with wired(request.getfixturevalue("moto_over_http")) as wire:
+        yield lean(adapters, wire, tables)
 
 
 @pytest.fixture

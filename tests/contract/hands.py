@@ -6,10 +6,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+import pytest
+
 from canary.domain.alarm import AlarmState
 from canary.domain.audit import ExecutionStatus
 from canary.domain.target import execution_arn
 from tests.fakes.aws import FakeAlarms, FakeStacks
+
+#: What the tests of this folder run against, and those of what the router needs.
+SIDES = ["fakes", "adapters"]
+LEAN_TOO = pytest.mark.parametrize("ports", [*SIDES, "lean"], indirect=True)
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:transformer-v1"

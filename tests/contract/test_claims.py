@@ -9,6 +9,9 @@ import pytest
 from canary.domain.claim import Claimed
 from canary.domain.release import Release
 from canary.domain.states import Gate, ReleaseState
+from tests.contract.hands import LEAN_TOO
+
+pytestmark = LEAN_TOO
 
 APP, RELEASE = "transformer", "00000001-0123abcd"
 NOW = 1_795_246_200_123

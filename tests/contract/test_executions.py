@@ -7,7 +7,9 @@ import pytest
 from canary.domain.audit import FAILURES, ExecutionStatus
 from canary.domain.baseline import Past
 from canary.errors import Unavailable
-from tests.contract.hands import MACHINE, NOBODY, OTHER
+from tests.contract.hands import LEAN_TOO, MACHINE, NOBODY, OTHER
+
+pytestmark = LEAN_TOO
 
 NOW = 1_795_246_200_123
 S = ExecutionStatus

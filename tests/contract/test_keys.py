@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from canary.domain.keyed import KEEP_MS, Answer, KeyRecord, KeyState
+from tests.contract.hands import LEAN_TOO
 from tests.strategies import NO_SHRINKING, texts
+
+pytestmark = LEAN_TOO
 
 NOW = 1_795_246_200_123
 KEY = "0123456789abcdef0123456789abcdef"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from canary.domain.app import Parameter
+from tests.contract.hands import LEAN_TOO
+
+pytestmark = LEAN_TOO
 
 APP = "transformer"
 

@@ -27,6 +27,30 @@ json = st.recursive(
 
 def test_a_release_that_was_never_judged_has_no_records(records):
     assert list(records.of_release(APP, RELEASE)) == []
+    assert records.named(APP, RELEASE, RECORD.name) is None
+
+
+def test_each_is_found_by_its_name(records):
+    others = [
+        replace(RECORD, rev=8),
+        replace(RECORD, at=NOW + 1),
+        replace(RECORD, release="00000002-0123abcd"),
+        replace(RECORD, app="b"),
+    ]
+    for record in (RECORD, *others):
+        records.put(record)
+    assert records.named(APP, RELEASE, RECORD.name) == RECORD
+    assert [records.named(record.app, record.release, record.name) for record in others] == others
+    assert records.named(APP, RELEASE, replace(RECORD, rev=9).name) is None
+    assert records.named("another", RELEASE, RECORD.name) is None
+
+
+def test_the_one_before_it_is_named_and_the_first_has_none(records):
+    second = replace(RECORD, rev=8, at=NOW + 1, before=RECORD.name)
+    for record in (RECORD, second):
+        records.put(record)
+    assert [record.before for record in records.of_release(APP, RELEASE)] == [None, RECORD.name]
+    assert records.named(APP, RELEASE, second.name) == second
 
 
 @settings(max_examples=40, phases=NO_SHRINKING)
@@ -45,11 +69,13 @@ def test_every_field_of_a_record_is_read_back_as_it_was_written(records, data):
             decision=texts,
             case=st.dictionaries(texts, json, max_size=3),
             numbers=st.dictionaries(texts, st.floats(allow_nan=False, allow_infinity=False), max_size=3),
+            before=st.none() | texts,
         )
     )
     if not any(record.name == written.name for record in records.of_release(APP, written.release)):
         records.put(written)
         assert written in records.of_release(APP, written.release)
+        assert records.named(APP, written.release, written.name) == written
 
 
 def test_what_comes_back_is_json_and_so_lists_where_tuples_were(records):

@@ -1,4 +1,4 @@
-"""The router's handler with the events of API Gateway, against moto, held to openapi.yaml."""
+"""The router's handler with the events of API Gateway, on both transports, against moto, held to openapi.yaml."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import base64
 import io
 import json
 import re
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from openapi_schema_validator import OAS30Validator
 
-from canary import bootstrap
+from canary import bootstrap, startup
 from canary.aws import clients
 from canary.aws.releases import ReleaseTable
 from canary.domain.plan import Plan, Stage
 from canary.domain.release import Release, release_key
 from canary.domain.states import Gate, ReleaseState
 from router import app as router
-from tests.integration.conftest import ACCOUNT, REGION, Scripted, Wire, error
+from tests.fakes.endpoint import Answer, scripted_answers, serving
+from tests.integration.conftest import ACCOUNT, REGION, Wire, error
 
 ROOT = Path(__file__).parents[2]
 APP = "transformer"
@@ -70,10 +73,13 @@ def hold_to_contract(answer: dict[str, Any], path: str, method: str) -> Any:
     return body
 
 
-@pytest.fixture
-def settings(moto, tables, monkeypatch):
+@pytest.fixture(params=["lean", "botocore"])
+def settings(request, moto, tables, monkeypatch):
     """The environment that template.yaml gives the router, and a process that has just begun."""
+    if request.param == "lean":
+        monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("moto_over_http").url)
     values = {
+        "CANARY_TRANSPORT": request.param,
         "CANARY_PREFIX": "/canary", "CANARY_RELEASES_TABLE": tables.releases, "CANARY_AUDIT_TABLE": tables.audit,
         "CANARY_TARGET_PATTERN": "transformer-*", "CANARY_ACCOUNT": ACCOUNT, "CANARY_ENVIRONMENT": "local",
     }  # fmt: skip
@@ -89,15 +95,21 @@ def settings(moto, tables, monkeypatch):
 
 @pytest.fixture
 def target(settings, moto, scripted, monkeypatch):
-    """Current is a function that answers what the test says."""
+    """Current is a function that answers what the test says, and notes what it was asked."""
 
-    def answering(*answers: Wire) -> Scripted:
-        service = scripted("lambda", *answers)
-        monkeypatch.setattr(bootstrap, "invoking", lambda _: service.client)
+    def answering(*answers: Wire) -> Any:
         moto("ssm").put_parameter(Name=f"/canary/{APP}/current", Value=FUNCTION, Type="String", Overwrite=True)
-        return service
+        if settings["CANARY_TRANSPORT"] == "botocore":
+            service = scripted("lambda", *answers)
+            monkeypatch.setattr(bootstrap, "invoking", lambda _: service.client)
+            return service
+        told = [Answer(each.body, each.status, each.headers) for each in answers]
+        served = servers.enter_context(serving(scripted_answers(*told)))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", served.url)
+        return SimpleNamespace(requests=served.asked)
 
-    return answering
+    with ExitStack() as servers:
+        yield answering
 
 
 @pytest.fixture
@@ -263,7 +275,7 @@ class TestPost:
         def broken(*_: Any) -> None:
             raise RuntimeError("what went wrong")
 
-        monkeypatch.setattr(bootstrap, "desk", broken)
+        monkeypatch.setattr(startup, "desk", broken)
         answer = post()
         assert (answer["statusCode"], "what went wrong" in answer["body"]) == (500, False)
         assert answer["headers"]["Content-Type"] == "application/problem+json"
@@ -314,7 +326,7 @@ def on_trial(moto, tables) -> str:
         target=value,
         tag="live",
         plan=Plan(stages=(Stage(quota=1, weight=100),)),
-        share=100,
+        share=10_000,
         granted=1,
         gate=Gate.OPEN,
     )

@@ -1,4 +1,4 @@
-"""Calling stacks, with every answer that they and AWS may give."""
+"""Calling stacks on both transports, with every answer that they and AWS may give."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,6 +18,10 @@ from canary.aws import clients
 from canary.aws.targets import StackTargets
 from canary.domain.call import Call, CallResult
 from canary.domain.target import parse_target
+from canary.lean.targets import LeanTargets
+from canary.wire.call import Wire as LeanWire
+from canary.wire.endpoints import LAMBDA, STATES
+from tests.fakes.endpoint import Answer, wired
 from tests.integration.conftest import ACCOUNT, REGION, Scripted, Wire, error
 
 FUNCTION = parse_target(f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:transformer-v2:live")
@@ -26,11 +31,32 @@ RELEASE = "00000001-0123abcd"
 SECRET = "card 4111-1111"
 
 
+@pytest.fixture(params=["botocore", "lean"])
+def transport(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def scripted(transport, scripted, answering):
+    """A client of the transport that answers what it is told to, and what it was asked."""
+    if transport == "botocore":
+        return scripted
+
+    def make(_: str, *answers: Wire) -> SimpleNamespace:
+        wire, served = answering(*(Answer(each.body, each.status, each.headers) for each in answers))
+        return SimpleNamespace(client=wire, requests=served.asked, asked=lambda number=0: served.asked[number].document)
+
+    return make
+
+
+def targets_on(client) -> LeanTargets | StackTargets:
+    return LeanTargets(client) if isinstance(client, LeanWire) else StackTargets(lambda _: client, lambda _: client)
+
+
 def call(
     client, target=FUNCTION, *, body=b'{"order": 1}', release=RELEASE, timeout_ms=500, transform_id=None, synthetic=False
 ) -> Call:
-    targets = StackTargets(lambda _: client, lambda _: client)
-    return targets.call(target, body, "the-request", release, timeout_ms, transform_id, synthetic=synthetic)
+    return targets_on(client).call(target, body, "the-request", release, timeout_ms, transform_id, synthetic=synthetic)
 
 
 def invoked(scripted, *answers: Wire, **options) -> tuple[Call, Scripted]:
@@ -94,10 +120,15 @@ class TestFunctions:
         result, _ = invoked(scripted, Wire({"statusCode": status}))
         assert (result.result, result.answer) == (CallResult.ANSWERED, {"statusCode": status})
 
-    @pytest.mark.parametrize("payload", [b"", b"not json", b"\xff\xfe", b"[" * 100_000])
+    @pytest.mark.parametrize("payload", [b"", b"not json", b"\xff\xfe"])
     def test_an_answer_that_is_not_json_is_an_answer_without_words(self, scripted, payload):
         result, _ = invoked(scripted, Wire(payload))
         assert result == Call(result=CallResult.ANSWERED)
+
+    @pytest.mark.parametrize("payload", [b"[" * 100_000, b'{"executionArn": "arn", "n": ' + b"9" * 5_000 + b"}"])
+    def test_of_an_answer_that_cannot_be_read_nobody_knows_what_it_has_started(self, scripted, payload):
+        result, _ = invoked(scripted, Wire(payload))
+        assert result == Call(result=CallResult.ANSWERED, untraced=True)
 
     def test_what_is_not_json_in_an_answer_does_not_reach_the_upstream(self, scripted):
         result, _ = invoked(scripted, Wire(b'{"mean": NaN, "most": Infinity, "rows": 7}'))
@@ -166,15 +197,17 @@ class TestStateMachines:
         assert code in result.error
         assert SECRET not in result.error
 
-    def test_a_real_state_machine_is_started_once_however_often_it_is_asked(self, moto):
+    def test_a_real_state_machine_is_started_once_however_often_it_is_asked(self, moto, transport, moto_over_http):
         client = moto("stepfunctions")
         definition = '{"StartAt": "P", "States": {"P": {"Type": "Pass", "End": true}}}'
         role = f"arn:aws:iam::{ACCOUNT}:role/r"
         client.create_state_machine(name="transformer-v2", definition=definition, roleArn=role)
-        first, second = (call(client, MACHINE) for _ in range(2))
+        with wired(moto_over_http) as wire:
+            starter = client if transport == "botocore" else wire
+            first, second = (call(starter, MACHINE) for _ in range(2))
+            other = call(starter, MACHINE, body=b'{"order": 2}')
         assert first.transform_id == second.transform_id == EXECUTION
         assert len(client.list_executions(stateMachineArn=MACHINE.arn)["executions"]) == 1
-        other = call(client, MACHINE, body=b'{"order": 2}')
         assert (other.result, other.transform_id) == (CallResult.ANSWERED, EXECUTION)
 
 
@@ -225,16 +258,18 @@ def server(answer: bytes | None) -> Iterator[tuple[str, list[bytes]]]:
 
 
 @pytest.fixture
-def through_the_real_clients(monkeypatch):
+def through_the_real_clients(monkeypatch, transport):
     """The clients that production uses, against one's own endpoint."""
 
-    def made(url: str) -> StackTargets:
+    def made(url: str) -> LeanTargets | StackTargets:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
             monkeypatch.setenv(name, REGION)
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, "test")
         monkeypatch.delenv("AWS_PROFILE", raising=False)
+        if transport == "lean":
+            return LeanTargets(LeanWire(REGION, (LAMBDA, STATES)))
         return StackTargets(clients.invoking, clients.starting)
 
     clients._with_timeout.cache_clear()

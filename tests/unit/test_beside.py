@@ -100,7 +100,7 @@ def test_a_call_that_fails_waits_for_what_is_read_beside_it_too():
     desk = scene.desk(beside=after_the_call)
     scene.send(desk)
     scene.clock.pass_by(FRESH_MS)
-    scene.stacks.behaviour[arn("v1")] = lambda *_: Call(result=CallResult.FAILED, error="Boom")
+    scene.stacks.behaviour[arn("v1")] = Call(result=CallResult.FAILED, error="Boom")
     with pytest.raises(Problem):
         scene.send(desk)
     assert scene.calls.log[-1] == "ssm.read"

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from canary.domain.alarm import AlarmState
 from canary.domain.app import App, Seen
 from canary.domain.baseline import Baseline
+from canary.domain.batch import Batch
 from canary.domain.case import case_document, case_from, case_of, sight_of
-from canary.domain.evidence import ALONE, Epoch, Gathered, Running, Share
+from canary.domain.evidence import ALONE, Epoch, Gathered, Running, Share, Slice
 from canary.domain.plan import Plan, Span, Stage
 from canary.domain.release import Release, Watched
 from canary.domain.sight import Sight, WatchSight
@@ -82,6 +83,29 @@ class TestTheEvidence:
         assert (case.evidence.alone_started, case.evidence.alone_failed) == (21, 2)
         assert (case.evidence.finished, case.evidence.failed) == (17, 3)
         assert case.evidence.epochs == (Epoch(5_000, 7, 1),)
+
+    def test_what_hangs_is_told_by_the_plans_own_limit(self):
+        running = (Running(NOW, ALONE, NOW),)
+        timed = Baseline(executions=100, failed=1, cuts_ms=(10, 20, 30, 40), slowest_ms=50, mean_ms=25, interval_ms=100)
+        for hung_after, overdue in ((1.0, 1), (3.0, 0)):
+            hanging = release(replace(JUDGED, hung_after=hung_after), baseline=timed)
+            assert case_of(hanging, Sight(control={}, running=running), NOW + 100).evidence.overdue == overdue
+
+    def test_of_what_was_claimed_after_the_oldest_batch_was_taken_some_may_run_unseen(self):
+        tail = tuple(Slice(NOW + at, 1) for at in (10, 20, 30))
+        batches = {"a": Batch(5, NOW + 25), "b": Batch(5, NOW + 15)}
+        for held, settled in (({}, 3), ({"a": batches["a"]}, 2), (batches, 1)):
+            taken = release(gathered=Gathered(tail=tail), batches=held)
+            assert case_of(taken, Sight(), NOW + 99).evidence.prefix_finished == settled
+
+    def test_of_the_watch_is_no_proof_of_the_trial(self):
+        """What ended since the promotion is not in the prefix: it would promote nothing that is not promoted yet."""
+        watching = release(state=ReleaseState.WATCHING, watched=Watched(since=NOW))
+        case = case_of(watching, Sight(watch=WatchSight(started=20, succeeded=20)), NOW)
+        assert case.evidence.prefix_finished == 0
+
+    def test_what_could_not_be_seen_is_handed_on(self):
+        assert case_of(release(), Sight(blind="no permission"), NOW).blind == "no permission"
 
     def test_there_is_no_watch_before_the_promotion(self):
         case = case_of(release(), Sight(watch=WatchSight(started=20)), NOW)

@@ -13,7 +13,7 @@ from canary.cli.show_explain import explained_view
 from canary.domain.audit import ExecutionStatus
 from canary.domain.case import case_document, case_from
 from canary.domain.record import Record
-from canary.domain.release import Verb
+from canary.domain.release import Release, Verb
 from canary.domain.states import ReleaseState
 from canary.operating.explaining import Explained, explained, in_force
 from canary.operating.telling import normal, numbers_of, stakes, told
@@ -213,6 +213,48 @@ def test_nor_is_one_carried_out_that_came_after_the_last_that_was():
         scene.flip()
     scene.calls.let_live()
     assert [each.dropped for each in decisions(scene)] == [False, True]
+
+
+def test_a_decision_that_somebody_was_faster_than_is_told_as_dropped_and_only_the_chain_is_in_force(monkeypatch):
+    """Its record is kept, and the release moved on from another revision: the next decision follows on the one before it."""
+    scene = judged(CAREFUL)
+    serve(scene)
+    scene.send()
+    scene.end_workflows()
+    save, faster = scene.releases.save, []
+
+    def slower(before: Release, after: Release, *, idle: bool = False) -> bool:
+        if after.record != before.record and not faster:
+            faster.append(after.record)
+            scene.ask(Verb.PAUSE)
+        return save(before, after, idle=idle)
+
+    monkeypatch.setattr(scene.releases, "save", slower)
+    scene.flip()
+    scene.ask(Verb.RESUME)
+    scene.flip()
+    serve(scene)
+    first, lost, *others = found = decisions(scene)
+    assert lost.record.name == faster[0]
+    assert others
+    assert [each.dropped for each in found] == [False, True, *[False] * len(others)]
+    assert lost.record.before == others[0].record.before == first.record.name
+    assert in_force(found, lost.record.at) is first
+    assert in_force(found, others[-1].record.at) is others[-1]
+    assert all(each.agrees for each in found)
+
+
+def test_records_of_before_there_was_a_chain_end_it_and_nothing_is_in_force_twice():
+    scene = judged(CAREFUL)
+    for _ in range(3):
+        serve(scene)
+    kept = records(scene)
+    assert len(kept) >= 3
+    old = (replace(kept[0], before=None), replace(kept[1], before=None), *kept[2:])
+    assert [each.dropped for each in explained(old, kept[-1].name)][:2] == [True, False]
+    assert all(each.dropped for each in explained(kept, None))
+    circle = [replace(kept[0], before=kept[-1].name), *kept[1:]]
+    assert not any(each.dropped for each in explained(circle, kept[-1].name))
 
 
 def test_a_record_that_somebody_has_changed_comes_out_otherwise():

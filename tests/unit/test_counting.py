@@ -60,6 +60,10 @@ def test_an_outcome_is_counted_marked_and_no_longer_open():
     assert accounted(after, [row()]) == after
 
 
+def test_marks_of_an_earlier_count_stay():
+    assert accounted(release(counted={"q": "FAILED"}), [row()]).counted == {"q": "FAILED", "r": "SUCCEEDED"}
+
+
 def test_what_runs_is_no_longer_open_and_not_counted():
     after = accounted(release(open={"r": NOW}), [row(status=Status.RUNNING)])
     assert (after.open, after.tally.known, after.counted) == ({}, 0, {})
@@ -122,6 +126,23 @@ class TestControlSamples:
     def test_a_failed_workflow_is_left_to_where_workflows_are_listed(self):
         after = accounted(release(), [self.sample(Status.FAILED)])
         assert (after.gathered, after.counted) == (release().gathered, {"r": "FAILED"})
+
+    def test_a_workflow_that_has_failed_tells_where_the_workflows_run_all_the_same(self):
+        """A router process samples once. Were this one no sample, nobody would ever know."""
+        assert accounted(release(), [self.sample(Status.FAILED)]).control == Control(MACHINE, named=True)
+
+    def test_one_of_another_current_than_the_release_is_compared_with_counts_for_nothing(self):
+        compared = release(against="the other")
+        for sample in (self.sample(), self.sample(Status.FAILED, transform_id=None, state_machine=None)):
+            after = accounted(compared, [sample])
+            assert (after.control, after.gathered) == (None, compared.gathered)
+        assert accounted(compared, [self.sample(Status.FAILED, transform_id=None)]).counted == {"r": "FAILED"}
+
+    def test_one_of_the_current_that_the_release_is_compared_with_counts(self):
+        after = accounted(
+            release(against="t"), [self.sample(Status.FAILED, transform_id=None, state_machine=None), self.sample()]
+        )
+        assert (after.control, after.gathered.shares) == (Control(MACHINE, named=True), {50: Share(0, 0, 1)})
 
     def test_a_sample_is_none_of_latests(self):
         """Neither its state machine nor its name says anything of latest."""

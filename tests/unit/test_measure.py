@@ -139,10 +139,22 @@ class TestInWords:
     def test_too_many_that_hang(self):
         evidence = seen(overdue=2, oldest_ms=7_200_000, alone_started=2, alone_failed=2)
         said = failing(evidence, HISTORY, PLAN, measured(evidence, HISTORY, PLAN))
-        assert (
-            said
-            == f"0 of 0 finished requests failed, where 0.499 % is normal; {overdue(evidence, HISTORY, PLAN)} (evidence 8.81 of 4.89)"
-        )
+        words = f"0 of 0 finished requests failed, where 0.499 % is normal; {overdue(evidence, HISTORY, PLAN)}"
+        assert said == f"{words} (evidence 8.81 of 4.89)"
+
+
+def test_what_hangs_proves_and_earns_as_little_as_what_has_failed():
+    hanging = measured(seen(overdue=1, alone_started=1, alone_failed=1, prefix_finished=1, prefix_failed=1), HISTORY, PLAN)
+    failed = measured(
+        seen(finished=1, failed=1, alone_started=1, alone_failed=1, prefix_finished=1, prefix_failed=1), HISTORY, PLAN
+    )
+    assert hanging == failed
+
+
+def test_one_that_hangs_is_not_enough_by_itself_and_two_of_few_are():
+    for count, out in ((1, False), (2, True)):
+        evidence = seen(overdue=count, alone_started=5, alone_failed=count)
+        assert (failing(evidence, HISTORY, PLAN, measured(evidence, HISTORY, PLAN)) is not None) is out
 
 
 @given(st.integers(0, 10**7), st.floats(0, 1), st.integers(0, 10_000), st.floats(0, 1), st.integers(1, 9_999))

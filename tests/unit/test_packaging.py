@@ -28,6 +28,7 @@ LOCKED_FOR = {
     "requirements/uv.txt": GROUPS["bootstrap"],
     "requirements/sam.txt": GROUPS["sam"],
     "layers/deps/requirements.txt": GROUPS["functions"],
+    "layers/router/requirements.txt": GROUPS["router"],
 }
 
 
@@ -55,6 +56,7 @@ def test_a_lock_file_pins_every_package_by_hash_and_names_no_index(lock):
 def test_the_functions_run_with_the_versions_that_the_tests_run_with():
     tested = pins("requirements/dev.txt")
     assert pins("layers/deps/requirements.txt").items() <= tested.items()
+    assert pins("layers/router/requirements.txt").items() <= pins("layers/deps/requirements.txt").items()
 
 
 def test_what_the_functions_need_is_what_the_project_needs_without_the_command_line():

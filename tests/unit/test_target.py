@@ -19,6 +19,7 @@ from canary.domain.target import (
     is_execution,
     parse_pointer,
     parse_target,
+    printable,
     state_machine_of,
 )
 
@@ -129,10 +130,15 @@ class TestPointers:
     def test_json_says_more(self, document):
         pointer = parse_pointer(json.dumps(document))
         assert pointer.target == parse_target(arn())
-        assert pointer.tag == (document.get("tag", "").strip() or "live")
+        assert pointer.tag == (printable(document.get("tag", "").strip()) or "live")
         assert (pointer.commit, pointer.by) == tuple(
-            document[key].strip() if key in document else None for key in ("commit", "by")
+            printable(document[key].strip()) if key in document else None for key in ("commit", "by")
         )
+
+    def test_words_can_be_shown_and_sent_whatever_is_in_them(self):
+        document = {"arn": arn(), "tag": "v1\x1b[2J", "by": "\ud800", "commit": "grün\n!"}
+        pointer = parse_pointer(json.dumps(document))
+        assert (pointer.tag, pointer.by, pointer.commit) == ("v1?[2J", "?", "grün?!")
 
     @pytest.mark.parametrize(
         "value",

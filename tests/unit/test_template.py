@@ -197,7 +197,7 @@ class TestContract:
 
     def test_service_discovery_tells_exactly_what_the_client_needs_and_never_the_key(self):
         attributes = RESOURCES["DiscoveryInstance"]["Properties"]["InstanceAttributes"]
-        assert attributes.keys() == {"environment", "url", "api_key_id"}
+        assert attributes.keys() == {"environment", "url", "api_key_id", "authorization"}
         assert attributes["url"] == TEMPLATE["Outputs"]["RouterUrl"]["Value"]
 
     def test_the_http_contract_is_valid_openapi(self):

@@ -155,6 +155,57 @@ def test_one_that_hangs_is_thrown_out():
     assert release.claimed <= 4
 
 
+class TestSomeThatHang:
+    """They count as failed until they end. They keep nobody from sending others, and nothing from being weighed."""
+
+    def climbed(self, hang: set[int], rounds: int = 14) -> tuple[Scene, list[int]]:
+        """All but these requests succeed, the first is 0; and how many slots there were in each round."""
+        scene, sent = opened({"stages": ["earned"], "deadline": "10d"}), []
+        for _ in range(rounds):
+            sent.append(scene.spend())
+            for number, row in enumerate(scene.rows()):
+                if number not in hang and not row.counted:
+                    scene.stacks.end(row.request_id, ExecutionStatus.SUCCEEDED)
+            scene.flip()
+            scene.clock.pass_by(HOUR_MS)
+            scene.flip()
+            if scene.only_release().ended:
+                break
+        return scene, sent
+
+    @pytest.mark.parametrize("number", [0, 3])
+    def test_one_alone_throws_nothing_out_and_what_was_claimed_after_it_is_proof(self, number):
+        scene, sent = self.climbed({number})
+        release = scene.only_release()
+        assert (release.state, scene.parameter("current"), release.in_flight) == (ReleaseState.PROMOTED, machine("v2"), 1)
+        assert min(sent) >= 2
+        assert release.claimed > 50, "as with one failure, it takes more than the 33 of a clean release"
+
+    def test_one_alone_is_told_while_the_release_waits(self):
+        scene, _ = self.climbed({0}, rounds=3)
+        reasons = [record.reason for record in scene.kept()]
+        assert any("1 request hangs: on the way for" in reason for reason in reasons)
+
+    def test_two_do_not_keep_others_from_being_sent(self):
+        scene, sent = self.climbed({20, 21})
+        assert sent[:6] == [2, 2, 3, 5, 8, 13]
+        assert min(sent[6:]) >= 5
+        assert (scene.only_release().state, scene.only_release().in_flight) == (ReleaseState.PROMOTED, 2)
+
+    def test_two_of_the_first_throw_it_out(self):
+        scene, _ = self.climbed({0, 1})
+        assert scene.only_release().state is ReleaseState.ABORTED
+
+    def test_one_that_ends_well_after_all_is_a_success_and_the_release_climbs_as_if_nothing_had_been(self):
+        scene, _ = self.climbed({0}, rounds=3)
+        before = scene.only_release().granted - scene.only_release().claimed
+        scene.end_workflows()
+        scene.flip()
+        release = scene.only_release()
+        assert (release.tally.failures, release.in_flight) == (0, 0)
+        assert release.granted - release.claimed == slots(Evidence(finished=6), release.baseline) > before
+
+
 def test_what_hangs_is_told_by_the_workflows_own_start_and_only_beyond_the_plans_limit():
     scene = opened({"stages": ["earned"], "hung_after": 100, "deadline": "10d"})
     scene.behaves("v2", slow=None)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import count
+
 import pytest
 
-from canary.domain.audit import ExecutionStatus
+from canary.domain.audit import ExecutionStatus, Status
+from canary.domain.counting import accounted
 from canary.domain.release import Release, Verb
 from canary.domain.states import ReleaseState
+from canary.flipping import follow as follow_module
 from canary.flipping.follow import follow
 from tests.fakes.calls import Killed
 from tests.fakes.scene import APP, USUAL_MS, Scene, arn, machine
@@ -110,6 +115,88 @@ class TestCounting:
         followed = follow(scene.world(), stale)
         assert (len(followed.running), followed.whole) == (3, True)
         assert follow(scene.world(), scene.only_release()).running == ()
+
+
+class TestMarks:
+    """What is counted is marked in the release, and the marks go once the rows say it: the item stays small."""
+
+    BATCH = 4
+
+    @pytest.fixture(autouse=True)
+    def _small_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(follow_module, "_BATCH", self.BATCH)
+
+    def spent(self, number: int, failed: int = 0) -> Scene:
+        scene = opened({"stages": [{"quota": 40}], "max_failure_rate": 0.9})
+        scene.spend(number)
+        for name in [row.request_id for row in scene.rows()][:failed]:
+            scene.stacks.end(name, ExecutionStatus.FAILED)
+        scene.end_workflows()
+        return scene
+
+    def marks(self, scene: Scene) -> list[int]:
+        """How many marks the release holds after each write."""
+        seen: list[int] = []
+
+        def look(_: int, name: str, when: str) -> None:
+            if (name, when) == ("ddb.save", "after"):
+                seen.append(len(scene.only_release().counted))
+
+        scene.calls.on_call = look
+        return seen
+
+    def test_they_are_never_more_than_one_batch(self):
+        scene = self.spent(15)
+        seen = self.marks(scene)
+        scene.flip()
+        assert (max(seen), scene.only_release().counted) == (self.BATCH, {})
+        assert scene.only_release().tally.succeeded == 15
+
+    @pytest.mark.parametrize("left", [1, 4, 11])
+    def test_what_was_left_of_an_earlier_pass_goes_first(self, left):
+        scene = self.spent(15)
+        names = [row.request_id for row in scene.rows()][:left]
+        before = scene.only_release()
+        done = accounted(before, [replace(row, status=Status.SUCCEEDED) for row in scene.rows() if row.request_id in names])
+        assert scene.releases.save(before, done)
+        for row in scene.rows()[:left]:
+            scene.audit.table[APP, row.release, row.request_id] = replace(row, status=Status.SUCCEEDED, stopped_at=scene.clock())
+        seen = self.marks(scene)
+        scene.flip()
+        assert seen[: -(-left // self.BATCH)] == [max(0, left - self.BATCH * (n + 1)) for n in range(-(-left // self.BATCH))]
+        assert max(seen) <= max(left, self.BATCH)
+        release = scene.only_release()
+        assert (release.tally.succeeded, release.counted, release.in_flight) == (15, {}, 0)
+        assert sum(share.finished for share in release.gathered.shares.values()) == 15
+
+    @pytest.mark.parametrize("half", ["before", "after"])
+    def test_killed_anywhere_each_outcome_is_counted_once(self, half):
+        for number in count():
+            scene = self.spent(10, failed=3)
+            scene.calls.kill_at(number, half)
+            try:
+                scene.flip()
+                finished = True
+            except Killed:
+                finished = False
+            scene.calls.let_live()
+            for _ in range(2):
+                scene.flip()
+            release = scene.only_release()
+            assert (release.tally.succeeded, release.tally.failed, release.in_flight, release.counted) == (7, 3, 0, {})
+            (share,) = release.gathered.shares.values()
+            assert (share.finished, share.failed, release.gathered.prefix.finished) == (10, 3, 10)
+            assert all(row.counted for row in scene.rows())
+            if finished:
+                break
+        assert number > 30, "a pass makes more calls than that"
+
+    def test_a_metric_is_counted_for_each_outcome(self):
+        scene = self.spent(10, failed=3)
+        scene.flip()
+        scene.flip()
+        told = [name for name, _ in scene.counts if name.startswith("Outcome")]
+        assert (told.count("OutcomeSucceeded"), told.count("OutcomeFailed"), len(told)) == (7, 3, 10)
 
 
 class TestAnIndexThatLagsBehind:

@@ -7,7 +7,7 @@ import pytest
 from canary.domain.audit import ExecutionStatus, Status
 from canary.domain.release import Verb
 from canary.domain.states import ReleaseState
-from canary.errors import Unavailable
+from canary.errors import Denied, Unavailable
 from tests.fakes.scene import APP, Scene, arn, machine
 
 _S = ReleaseState
@@ -109,3 +109,49 @@ def test_a_stop_that_does_not_get_through_is_tried_again():
     for _ in range(5):
         scene.flip()
     assert (refused, running(scene, "v2"), scene.only_release().in_flight) == (["sfn.stop"], 0, 0)
+
+
+class TestAStopThatIsNotAllowed:
+    def refused(self) -> Scene:
+        scene = failing("stop")
+        scene.calls.fail(Denied("sfn", "AccessDeniedException", "states:StopExecution"), "sfn.stop")
+        scene.flip()
+        return scene
+
+    def test_it_keeps_no_outcome_from_being_counted(self):
+        scene = self.refused()
+        assert (scene.only_release().state, running(scene, "v2")) == (_S.ABORTED, 2)
+        late = [row.request_id for row in scene.rows() if not row.counted]
+        scene.stacks.end(late[0], ExecutionStatus.SUCCEEDED)
+        scene.flip()
+        assert (scene.only_release().tally.succeeded, scene.only_release().in_flight) == (1, 1)
+        scene.stacks.end(late[1], ExecutionStatus.FAILED)
+        for _ in range(2):
+            scene.flip()
+        assert (scene.only_release().tally.failed, scene.releases.items[APP].followed) == (2, ())
+
+    def test_it_is_told_by_each_pass_that_tries(self):
+        scene = self.refused()
+        (done,) = scene.flip()
+        assert done.result == "failed"
+        assert "could not be stopped" in (done.error or "")
+        assert ("PassFailed", APP) in scene.counts
+        scene.end_workflows()
+        scene.flip()
+        (done,) = scene.flip()
+        assert done.result == "done"
+
+    def test_one_that_may_not_be_stopped_does_not_keep_the_others_from_it(self):
+        scene = failing("stop")
+        tried: list[str] = []
+
+        def refuse(_: int, name: str, when: str) -> None:
+            if (name, when) == ("sfn.stop", "before"):
+                tried.append(name)
+                if len(tried) == 1:
+                    raise Denied("sfn", "AccessDeniedException", "not this one")
+
+        scene.calls.on_call = refuse
+        for _ in range(2):
+            scene.flip()
+        assert running(scene, "v2") == 1

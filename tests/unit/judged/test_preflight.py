@@ -120,6 +120,42 @@ def test_what_says_nothing_about_the_stack_is_tried_again_and_ends_with_the_dead
     assert "did not end within the deadline of 3 h; no real request was sent" in (first(scene).reason or "")
 
 
+@pytest.mark.parametrize("result", [CallResult.REFUSED, CallResult.UNCLEAR])
+def test_what_says_nothing_about_the_stack_is_sent_once_in_each_pass(result):
+    """Sent again at once it would be refused again, and other apps would wait for it."""
+    scene = written(latest=Call(result=result, error="TooManyRequestsException"))
+    name = f"preflight-0-r{first(scene).release}"
+    assert scene.stacks.synthetic == [name]
+    (done,) = scene.flip()
+    assert (scene.stacks.synthetic, done.result) == ([name] * 2, "failed")
+    assert "TooManyRequestsException" in (done.error or "")
+
+
+def test_a_slow_one_lets_other_apps_go_first():
+    scene = Scene(plan={"stages": [{"quota": 2}], "preflight": [{}, {}, {}]})
+    scene.parameters.put("zebra", "current", arn("z1"))
+    scene.parameters.put("zebra", "latest", arn("z2"))
+    scene.parameters.put(APP, "latest", arn("v2"))
+    sent: list[int] = []
+
+    def slow(_: int, name: str, when: str) -> None:
+        if (name, when) == ("stack.call", "before"):
+            scene.clock.pass_by(4_000)
+
+    scene.calls.on_call = slow
+    for _ in range(4):
+        passes = {done.app: done.result for done in scene.flip()}
+        assert passes == {APP: "done", "zebra": "done"}
+        sent.append(len(scene.sent_to("v2")))
+    assert sent == [1, 2, 3, 3]
+    assert {release.app: release.state for release in scene.all_releases()} == {APP: _S.OPENING, "zebra": _S.RUNNING}
+
+
+def test_quick_ones_go_out_in_one_pass():
+    scene = written({}, {}, {})
+    assert len(scene.stacks.synthetic) == 3
+
+
 def test_what_was_refused_for_a_while_goes_on_once_it_is_not():
     scene = written(latest=Call(result=CallResult.REFUSED, error="TooManyRequestsException"))
     del scene.stacks.behaviour[arn("v2")]

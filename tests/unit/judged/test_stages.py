@@ -224,6 +224,100 @@ class TestAManualGate:
         assert (scene.only_release().state, scene.only_release().history[-1].what) == (_S.RUNNING, "promote refused")
 
 
+class TestTheTimeOfAManualGate:
+    """It runs from when a person was first asked, until the stage has not passed any more."""
+
+    def asked(self, default: str = "abort") -> Scene:
+        gate = {"type": "manual", "timeout": "4h", "default": default}
+        scene = opened({"weight": 100, "min_completed": 4, "gate": gate}, "earned", hung_after=100, deadline="10d")
+        run(scene, 4)
+        assert scene.only_release().hold is Hold.APPROVAL
+        return scene
+
+    @pytest.mark.parametrize(("default", "state"), [("abort", _S.ABORTED), ("continue", _S.RUNNING)])
+    def test_a_pause_does_not_begin_it_anew(self, default, state):
+        scene = self.asked(default)
+        asked_at = scene.only_release().asked_at
+        for _ in range(3):
+            scene.ask(Verb.PAUSE)
+            later(scene, HOUR_MS)
+            assert scene.only_release().state is _S.PAUSED
+            scene.ask(Verb.RESUME)
+            scene.flip()
+            scene.flip()
+            assert (scene.only_release().hold, scene.only_release().asked_at) == (Hold.APPROVAL, asked_at)
+        later(scene, HOUR_MS)
+        assert scene.only_release().state is state
+        assert (
+            "nobody answered at the gate of stage 1 within 4 h"
+            in scene.only_release().history[-1 if default == "continue" else -2].why
+        )
+
+    def test_nor_does_something_that_cannot_be_seen_for_a_while(self):
+        gate = {"type": "manual", "timeout": "4h"}
+        scene = Scene(plan={"stages": [{"quota": 1, "gate": gate, "alarms": ["errors"]}]}, current=machine("v1"))
+        scene.alarms.alarms["errors"] = AlarmState.OK
+        scene.write_latest(machine("v2"))
+        scene.flip()
+        run(scene, 1)
+        asked_at = scene.only_release().asked_at
+        del scene.alarms.alarms["errors"]
+        scene.flip()
+        assert scene.only_release().hold is Hold.ALARM
+        later(scene, 3 * HOUR_MS)
+        scene.alarms.alarms["errors"] = AlarmState.OK
+        scene.flip()
+        scene.flip()
+        assert (scene.only_release().hold, scene.only_release().asked_at) == (Hold.APPROVAL, asked_at)
+
+    def test_nor_does_another_current_for_a_while(self):
+        scene = self.asked()
+        asked_at = scene.only_release().asked_at
+        for name in ("v0", "v1"):
+            scene.parameters.put(APP, "current", machine(name))
+            scene.flip()
+        assert (scene.only_release().hold, scene.only_release().asked_at) == (Hold.APPROVAL, asked_at)
+
+    def test_an_approval_that_lapsed_with_its_verdict_is_asked_for_anew_and_has_its_whole_time(self):
+        """What ran on has failed: the stage has not passed any more. When it has again, nobody was asked about that yet."""
+        gate = {"type": "manual", "timeout": "4h"}
+        scene = opened({"quota": "earned", "gate": gate}, "earned", hung_after=100, deadline="10d")
+        for _ in range(12):
+            scene.spend()
+            going = [
+                a for a, e in scene.stacks.executions.items() if e.status is ExecutionStatus.RUNNING and "transformer-v2:" in a
+            ]
+            for name in going[:-1]:
+                scene.stacks.end_all(ExecutionStatus.SUCCEEDED, of=name)
+            scene.flip()
+        asked_at = scene.only_release().asked_at
+        assert (scene.only_release().hold, asked_at is not None) == (Hold.APPROVAL, True)
+        later(scene, 3 * HOUR_MS)
+        scene.end_workflows(ExecutionStatus.FAILED, of="transformer-v2")
+        scene.flip()
+        assert (scene.only_release().hold, scene.only_release().asked_at) == (None, None)
+        while scene.only_release().hold is None:
+            run(scene, 10)
+        again = scene.only_release().asked_at
+        assert again == scene.only_release().since
+        later(scene, 3 * HOUR_MS)
+        assert scene.only_release().hold is Hold.APPROVAL
+        later(scene, HOUR_MS)
+        assert scene.only_release().state is _S.ABORTED
+
+    def test_the_next_stages_gate_has_its_own(self):
+        gate = {"type": "manual", "timeout": "4h"}
+        scene = opened({"quota": 1, "gate": gate}, {"quota": 1, "gate": gate}, max_failure_rate=0.9, deadline="10d")
+        run(scene, 1)
+        later(scene, 3 * HOUR_MS)
+        scene.ask(Verb.PROMOTE)
+        scene.flip()
+        assert (scene.only_release().stage, scene.only_release().asked_at) == (1, None)
+        run(scene, 1)
+        later(scene, 3 * HOUR_MS)
+        assert scene.only_release().hold is Hold.APPROVAL
+
+
 class TestTheDeadline:
     def decided(self, no_data: str, *stages: object, ended: int = 0, failed: int = 0, **plan: object) -> Scene:
         scene = opened(*(stages or ("earned",)), no_data=no_data, deadline="3h", **plan)

@@ -141,7 +141,9 @@ class TestFailuresThatAreCountedForGood:
         scene = promoted(past=200, failed=100)
         since: list[int] = []
         read = scene.stacks.failures
-        monkeypatch.setattr(scene.stacks, "failures", lambda of, at: (since.append(at) if of == machine("v2") else None, read(of, at))[1])
+        monkeypatch.setattr(
+            scene.stacks, "failures", lambda of, at: (since.append(at) if of == machine("v2") else None, read(of, at))[1]
+        )
         for _ in range(40):
             ran(scene, 6, failed=3)
             scene.flip()
@@ -315,3 +317,12 @@ class TestAnErrorThatPasses:
         scene.calls.fail(THROTTLED, "sfn.started")
         scene.flip()
         assert (scene.only_release().hold, whats(scene), held(scene)) == (Hold.OBSERVATION, ["the watch is blind"], 1)
+
+
+def test_what_has_ended_has_started_although_the_list_of_starts_lacks_it(monkeypatch):
+    scene = promoted()
+    monkeypatch.setattr(scene.stacks, "started", lambda *_: ())
+    ran(scene, 10, failed=8)
+    scene.flip()
+    assert scene.only_release().state is _S.ROLLED_BACK
+    assert watched(scene)["started"] >= watched(scene)["failed"] == 8

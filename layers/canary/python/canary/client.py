@@ -23,6 +23,8 @@ from urllib.parse import quote, urlsplit
 
 import boto3
 import urllib3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -35,6 +37,8 @@ _NAMESPACE: Final = "canary"
 _SERVICE: Final = "router"
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]{1,255}")
 _API: Final = re.compile(r"(?P<api>[a-z0-9]+)\.execute-api\.")
+#: What service discovery says where requests have to be signed.
+_SIGNED: Final = "AWS_IAM"
 #: Answers after which surely nothing was started.
 _NOTHING_STARTED: Final = frozenset({429, 503})
 #: The first request with the same key is still in progress.
@@ -91,7 +95,8 @@ class Followed:
 def discover(environment: str, region: str | None = None) -> RouterClient:
     """Find the router of an environment in Cloud Map, and fetch its key. Raises `NotDiscovered`.
 
-    The caller needs servicediscovery:DiscoverInstances, and apigateway:GET for the key.
+    Where the installation asks for signed requests, they are signed with the credentials of this process. The caller needs
+    servicediscovery:DiscoverInstances, apigateway:GET for the key, and there execute-api:Invoke: the stack's UpstreamPolicy.
     """
     session = boto3.Session(region_name=region)
     try:
@@ -110,7 +115,26 @@ def discover(environment: str, region: str | None = None) -> RouterClient:
         key = gateway.get_api_key(apiKey=mine["api_key_id"], includeValue=True)["value"]
     except (BotoCoreError, ClientError) as error:
         raise NotDiscovered(f"the router of {environment!r} cannot be discovered: {error}") from error
-    return RouterClient(_reachable(mine["url"], endpoint), key)
+    sign = _signer(session, gateway.meta.region_name) if mine.get("authorization") == _SIGNED else None
+    return RouterClient(_reachable(mine["url"], endpoint), key, sign=sign)
+
+
+#: Takes a method, a URL, headers and a body, and returns the headers that go out.
+Sign = Callable[[str, str, Mapping[str, str], bytes | None], Mapping[str, str]]
+
+
+def _signer(session: boto3.Session, region: str) -> Sign:
+    """Sign with the session's credentials, fresh ones for each request, since they expire."""
+
+    def sign(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Mapping[str, str]:
+        credentials = session.get_credentials()
+        if credentials is None:
+            raise Unreachable("the router wants signed requests, and there are no AWS credentials to sign with")
+        request = AWSRequest(method=method, url=url, headers=dict(headers), data=body)
+        SigV4Auth(credentials.get_frozen_credentials(), "execute-api", region).add_auth(request)
+        return dict(request.headers.items())
+
+    return sign
 
 
 class RouterClient:
@@ -121,12 +145,14 @@ class RouterClient:
         url: str,
         api_key: str,
         *,
+        sign: Sign | None = None,
         pause: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.url = url.rstrip("/")
         self._key = api_key
+        self._sign = sign
         self._pause = pause
         self._draw = draw
         self._clock = clock
@@ -192,17 +218,21 @@ class RouterClient:
         raise AssertionError("the last try returns or raises")
 
     def _once(self, method: str, path: str, content: bytes | None, headers: Mapping[str, str], timeout: float) -> tuple[int, Any]:
+        url = self.url + path
+        sent: Mapping[str, str] = {**headers, "x-api-key": self._key, "Accept": "application/json"}
+        if self._sign is not None:  # each try anew: a signature lasts five minutes
+            sent = self._sign(method, url, sent, content)
         try:
             answer = self._pool.request(
                 method,
-                self.url + path,
+                url,
                 body=content,
-                headers={**headers, "x-api-key": self._key, "Accept": "application/json"},
+                headers=sent,
                 timeout=urllib3.Timeout(total=timeout),
                 redirect=False,
             )
         except urllib3.exceptions.HTTPError as error:
-            raise Unreachable(f"{method} {self.url}{path}: no answer ({error})") from error
+            raise Unreachable(f"{method} {url}: no answer ({error})") from error
         document = _document(answer.data)
         if answer.status >= 400 or not isinstance(document, dict):
             problem = document if isinstance(document, dict) else {"detail": answer.data[:300].decode(errors="replace")}

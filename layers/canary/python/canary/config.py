@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from canary.domain.target import Allowed
 from canary.errors import Misconfigured
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What both functions need to know of their installation."""
 
     prefix: str
@@ -21,8 +20,7 @@ class Settings:
     allowed: Allowed
 
 
-@dataclass(frozen=True, slots=True)
-class FlipperSettings:
+class FlipperSettings(NamedTuple):
     """What the flipper needs beside it: where its notices go."""
 
     installation: Settings
@@ -30,8 +28,7 @@ class FlipperSettings:
     event_bus: str
 
 
-@dataclass(frozen=True, slots=True)
-class OperatorSettings:
+class OperatorSettings(NamedTuple):
     """What the command line needs beside it: the functions, to wake the one and to look at both."""
 
     installation: Settings

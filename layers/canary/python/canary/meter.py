@@ -16,7 +16,8 @@ class Meter:
 
     def __init__(self, service: str, namespace: str | None = None) -> None:
         self._service = service
-        self._namespace = namespace or NAMESPACE
+        # One for all times: it is empty again once it was written, and dear to make.
+        self._metrics = EphemeralMetrics(namespace=namespace or NAMESPACE, service=service)
         self._counts: dict[str, Counter[str]] = defaultdict(Counter)
 
     def count(self, name: str, app: str, number: int = 1) -> None:
@@ -27,7 +28,7 @@ class Meter:
         """Write what was counted, and begin anew."""
         counts, self._counts = self._counts, defaultdict(Counter)
         for app, numbers in counts.items():
-            metrics = EphemeralMetrics(namespace=self._namespace, service=self._service)
+            metrics = self._metrics
             if app:
                 metrics.add_dimensions(service=self._service, app=app)
             for name, number in numbers.items():

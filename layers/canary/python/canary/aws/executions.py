@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
+from canary.aws.answers import MISSING_EXECUTION, milliseconds
 from canary.aws.faults import translated
-from canary.aws.parameters import milliseconds
 from canary.domain.audit import FAILURES, SKEW_MS, Execution, ExecutionStatus
 from canary.domain.baseline import MOST_PAST, Past, still_settling
 from canary.domain.release import timestamp
@@ -23,7 +23,6 @@ _PAGE: Final = 1000
 #: From this many executions of one state machine, pages of a thousand are cheaper than asking one by one.
 _MANY: Final = 20
 _MOST_PAGES: Final = 20
-_MISSING: Final = frozenset({"ExecutionDoesNotExist", "InvalidArn", "StateMachineDoesNotExist"})
 #: There is no such state machine, or an Express one, which keeps no list of its executions.
 _NO_LIST: Final = frozenset({"StateMachineDoesNotExist", "InvalidArn", "StateMachineTypeNotSupported"})
 #: What StopExecution says of one that is not running; what we send is valid by itself.
@@ -117,7 +116,7 @@ class StepFunctions:
         except Denied as error:
             return Execution(arn=arn, status=ExecutionStatus.UNREADABLE, error=str(error))
         except Unavailable as error:
-            if error.code in _MISSING:
+            if error.code in MISSING_EXECUTION:
                 return Execution(arn=arn, status=ExecutionStatus.MISSING)
             raise
         return _execution(found, found.get("error"))
@@ -130,7 +129,7 @@ class StepFunctions:
                 if seen.keys() >= wanted:
                     break
         except Unavailable as error:
-            if isinstance(error, Denied) or error.code in _MISSING:
+            if isinstance(error, Denied) or error.code in MISSING_EXECUTION:
                 return {}  # describing them says the same, one by one
             raise
         return seen

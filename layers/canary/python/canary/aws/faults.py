@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from canary.aws.answers import CONDITION_FAILED, DENIED
 from canary.errors import Denied, Unavailable
-
-DENIED: Final = frozenset(
-    {"AccessDenied", "AccessDeniedException", "UnrecognizedClientException", "ExpiredTokenException", "InvalidSignatureException"}
-)
-CONDITION_FAILED: Final = "ConditionalCheckFailedException"
 
 
 def code_of(error: ClientError) -> str:

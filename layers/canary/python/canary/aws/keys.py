@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pynamodb.expressions.update import Action
 
+from canary.aws.answers import kept_text
 from canary.aws.faults import conditionally, translated
 from canary.aws.tables import KeyItem, bound
 from canary.domain.keyed import KEEP_MS, Answer, KeyRecord, KeyState
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 _SERVICE: Final = "DynamoDB"
 _SORT: Final = "key"
-#: An item holds 400 KB. A longer answer is kept without the target's own words.
-_MOST_BYTES: Final = 350_000
 
 
 class KeyTable:
@@ -61,7 +60,7 @@ class KeyTable:
         actions: list[Action] = [model.status.set(record.state.value)]
         if record.answer is not None:
             actions.append(model.answer_status.set(record.answer.status))
-            actions.append(model.answer.set(_text(record.answer)))
+            actions.append(model.answer.set(kept_text(record.answer)))
         mine = (model.routed_as == record.request_id) & (model.since == record.since)
         kwargs = model(_partition(record.key), _SORT).get_update_kwargs_from_instance(actions=actions, condition=mine)
         conditionally(_SERVICE, self._client.update_item, kwargs)
@@ -96,10 +95,3 @@ class KeyTable:
 
 def _partition(key: str) -> str:
     return f"key#{key}"
-
-
-def _text(answer: Answer) -> str:
-    text = json.dumps(answer.body, separators=(",", ":"))  # ASCII: a target may answer with half a surrogate pair
-    if len(text) <= _MOST_BYTES:
-        return text
-    return json.dumps({**answer.body, "response": None, "response_omitted": True}, separators=(",", ":"))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from canary.aws.answers import milliseconds
 from canary.aws.faults import translated
 from canary.domain.app import Parameter, Version
 from canary.domain.target import APP_NAME, MOST_CHARACTERS
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from mypy_boto3_ssm import SSMClient
 
 _SERVICE: Final = "SSM"
@@ -71,8 +70,3 @@ class ParameterStore:
     def name(self, app: str, name: str) -> str:
         """The full name of a parameter."""
         return f"{self._prefix}/{app}/{name}"
-
-
-def milliseconds(moment: datetime) -> int:
-    """Turn a time of boto3's into milliseconds since the epoch."""
-    return round(moment.timestamp() * 1000)

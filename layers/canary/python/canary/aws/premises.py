@@ -5,8 +5,8 @@ from __future__ import annotations
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
+from canary.aws.answers import milliseconds
 from canary.aws.faults import translated
-from canary.aws.parameters import milliseconds
 from canary.aws.tables import APP_ITEM
 from canary.errors import Unavailable
 

@@ -10,6 +10,12 @@ from typing import Any, Final
 import jmespath
 from jmespath.exceptions import JMESPathError
 
+from canary.domain.target import shorten
+
+#: What asking an answer may raise: an expression that is none, or one that jmespath's own code trips over on odd values, such as
+#: a slice with step 0, the largest of a number and a text, a sum that no float holds, or hundreds of brackets in one another.
+_NOT_ASKED: Final = (JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
 #: Where a transform id is looked for when the plan does not say: at the top level, or within a JSON ``body``.
 _USUAL: Final = ("executionArn", "execution_arn", "transformId", "transform_id")
 
@@ -21,7 +27,7 @@ def find_transform_id(answer: Any, expression: str | None) -> str | None:
     would only make the upstream ask for it again.
     """
     if expression is not None:
-        with suppress(JMESPathError):
+        with suppress(*_NOT_ASKED):
             return _text(_compiled(expression).search(answer))
     for place in (answer, _body(answer)):
         if isinstance(place, dict):
@@ -37,8 +43,11 @@ def expression_problem(expression: str | None) -> str | None:
         return None
     try:
         _compiled(expression)
-    except JMESPathError as error:
-        return f"the plan's transform_id {expression!r} is not a JMESPath expression: {str(error).splitlines()[0]}"
+    except _NOT_ASKED as error:
+        reason = (
+            "it is nested too deeply" if isinstance(error, RecursionError) else shorten(next(iter(str(error).splitlines()), ""))
+        )
+        return f"the plan's transform_id {shorten(expression)!r} is not a JMESPath expression: {reason}"
     return None
 
 

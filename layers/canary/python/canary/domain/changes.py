@@ -54,7 +54,7 @@ def amiss(release: Release, seen: Seen, *, forced: bool = False) -> str | None:
     if seen.serving is None:
         return "current is missing or names no target that may be called"
     arn = seen.serving.target.arn
-    if release.plan.judged and not forced and release.against not in {None, arn, release.target}:
+    if release.plan.judged and not forced and release.against not in {None, arn}:
         return f"current is {arn} by now, and the evidence compares with {release.against}: write that back, or release again"
     return None
 

@@ -6,8 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+#: As many as the name of an execution may have. DynamoDB refuses to look for keys that are much longer.
+_MOST_CHARACTERS: Final = 80
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_SHAPE: Final = r"[0-9A-HJKMNP-TV-Z]{26}(?:-r(?P<release>\d{8,}-[0-9a-f]{8})|-c(?P<share>\d{4})(?P<digest>[0-9a-f]{8}))?(?:-k(?P<key>[0-9a-f]{32}))?"
+_SHAPE: Final = r"[0-9A-HJKMNP-TV-Z]{26}(?:-r(?P<release>[0-9]{8,}-[0-9a-f]{8})|-c(?P<share>[0-9]{4})(?P<digest>[0-9a-f]{8}))?(?:-k(?P<key>[0-9a-f]{32}))?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def without_release(request_id: str) -> str:
 
 def record_of(request_id: str) -> Record | None:
     """Read where a request's record is; None when this is no request id of ours."""
-    match = re.fullmatch(_SHAPE, request_id)
+    match = re.fullmatch(_SHAPE, request_id) if len(request_id) <= _MOST_CHARACTERS else None
     if match is None:
         return None
     control = (match["digest"], int(match["share"])) if match["digest"] else None

@@ -21,16 +21,16 @@ APP_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 # Not compiled here: `re` does it when one is first needed, and a router that starts needs one of them.
 _LAMBDA: Final = (
-    r"arn:(?P<partition>aws[a-z-]*):lambda:(?P<region>[a-z0-9-]+):(?P<account>\d{12})"
+    r"arn:(?P<partition>aws[a-z-]*):lambda:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12})"
     r":function:(?P<name>[A-Za-z0-9_-]{1,64})(?::(?P<qualifier>\$LATEST|[A-Za-z0-9_-]{1,128}))?"
 )
 _STATE_MACHINE: Final = (
-    r"arn:(?P<partition>aws[a-z-]*):states:(?P<region>[a-z0-9-]+):(?P<account>\d{12})"
+    r"arn:(?P<partition>aws[a-z-]*):states:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12})"
     r":stateMachine:(?P<name>[A-Za-z0-9_-]{1,80})(?::(?P<qualifier>[A-Za-z0-9_.-]{1,80}))?"
 )
 _EXECUTION: Final = (
-    r"arn:(?P<partition>aws[a-z-]*):states:(?P<region>[a-z0-9-]+):(?P<account>\d{12})"
-    r":execution:(?P<name>[^:\s]{1,80}):(?P<execution>[^:\s]{1,80})"
+    r"arn:(?P<partition>aws[a-z-]{0,20}):states:(?P<region>[a-z0-9-]{1,32}):(?P<account>[0-9]{12})"
+    r":execution:(?P<name>[^:\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,80}):(?P<execution>[^:\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,80})"
 )
 
 
@@ -119,7 +119,7 @@ def _pointer_words(text: str) -> dict[str, str]:
             continue
         if not isinstance(word, str) or len(word) > 2048:
             raise InvalidTarget(f'"{key}" in the JSON value must be a text')
-        words[key] = word.strip()
+        words[key] = printable(word.strip())
     return words
 
 
@@ -163,5 +163,10 @@ def execution_arn(state_machine_arn: str, execution_name: str) -> str:
 
 
 def shorten(text: str, limit: int = 120) -> str:
-    """Cut a foreign text for a message."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    """Cut a foreign text for a message, in which it may do nothing to a terminal or a table."""
+    return printable(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def printable(text: str) -> str:
+    """A foreign text without what cannot be shown, and half surrogate pairs, which cannot even be sent."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)

@@ -21,7 +21,7 @@ from canary.domain.steps import (
     Step,
     WriteParameter,
 )
-from canary.domain.target import BLANK, is_blank, is_execution, parse_pointer
+from canary.domain.target import BLANK, is_blank, is_execution, parse_pointer, shorten
 from canary.errors import Unavailable
 from canary.flipping.world import World
 
@@ -92,7 +92,8 @@ def _probed(call: Call, now: int) -> Probe:
     if call.result is not CallResult.ANSWERED:
         return Probe(Status.FAILED, started_at=now, error=call.error)
     if call.untraced or (call.transform_id is not None and not is_execution(call.transform_id)):
-        return Probe(Status.LOST, call.transform_id, now, "its workflow cannot be followed: see the plan's transform_id")
+        kept = shorten(call.transform_id) if call.transform_id is not None else None
+        return Probe(Status.LOST, kept, now, "its workflow cannot be followed: see the plan's transform_id")
     return Probe(Status.RUNNING if call.transform_id else Status.SUCCEEDED, call.transform_id, now)
 
 

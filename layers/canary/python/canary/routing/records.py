@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from canary.domain.audit import IN_FLIGHT, ExecutionStatus, Row, Status
 from canary.domain.keyed import Answer, KeyRecord, KeyState, Repeat, judge_repeat, key_digest
 from canary.domain.request_id import record_of, without_release
-from canary.domain.target import is_execution
+from canary.domain.target import is_execution, shorten
 from canary.errors import Unavailable
 from canary.routing.problem import Problem
 from canary.routing.router import Reply, Request, Router, Toss
@@ -114,9 +114,8 @@ class Records:
             if record is not None and (record.app != app or request_id not in _ids(record)):
                 record = None
             if row is None and record is None:
-                detail = (
-                    f"request {request_id!r} is not on record: only those sent to latest and those with an Idempotency-Key are"
-                )
+                what = "only those sent to latest and those with an Idempotency-Key are"
+                detail = f"request {shorten(request_id)!r} is not on record: {what}"
                 raise Problem(404, detail)
             body = dict(record.answer.body) if record and record.answer else (_body_of(row) if row else {})
             body = {"request_id": request_id, "app": app, **body}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from canary.domain.audit import Arm, Row, RowUpdate, Status
 from canary.domain.call import NOT_THE_STACKS_FAULT, Call, CallResult
-from canary.domain.target import is_execution, state_machine_of
+from canary.domain.target import is_execution, shorten, state_machine_of
 
 if TYPE_CHECKING:
     from canary.domain.offer import Offer
@@ -54,12 +54,13 @@ def outcome_of(call: Call, started_at: int, now: int) -> RowUpdate:
         ours = call.result in NOT_THE_STACKS_FAULT
         return RowUpdate(status=Status.LOST if ours else Status.FAILED, stopped_at=now, error=call.error, unstarted=ours)
     if call.untraced:
-        error = "the plan's transform_id found nothing in the answer: its outcome cannot be followed"
+        error = "no transform id was found in the answer (see the plan's transform_id): its outcome cannot be followed"
         return RowUpdate(status=Status.LOST, started_at=started_at, stopped_at=now, error=error)
     if call.transform_id is None:
         return RowUpdate(status=Status.SUCCEEDED, started_at=started_at, stopped_at=now)
     if not is_execution(call.transform_id):
         error = "the transform id is not the ARN of a Standard execution: its outcome cannot be followed"
-        return RowUpdate(status=Status.LOST, transform_id=call.transform_id, started_at=started_at, stopped_at=now, error=error)
+        kept = shorten(call.transform_id)  # whatever it is: an index takes 2,048 bytes, an item 400 KB
+        return RowUpdate(status=Status.LOST, transform_id=kept, started_at=started_at, stopped_at=now, error=error)
     machine = state_machine_of(call.transform_id)
     return RowUpdate(status=Status.RUNNING, transform_id=call.transform_id, state_machine=machine, started_at=started_at)
