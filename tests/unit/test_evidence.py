@@ -223,6 +223,12 @@ class TestWhatHangs:
         assert (told.prefix_finished, told.prefix_failed) == (3, 1)
         assert seen(kept, running, now=1_000).prefix_finished == 1
 
+    def test_is_credited_no_sooner_than_what_was_claimed_before_it(self):
+        """The one before it started late, and is on its way for a while only."""
+        running = [Running(0, ALONE, 900), Running(10, ALONE, 10)]
+        told = seen(gathered([Outcome(5, 900)]), running, now=1_000, hung_after=3)
+        assert (told.overdue, told.prefix_finished, told.prefix_failed) == (1, 0, 0)
+
     def test_counts_as_failed_only_until_it_ends(self):
         kept = gathered([Outcome(0, 1_000)])
         told = seen(kept, now=1_000, hung_after=3)

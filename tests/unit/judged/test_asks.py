@@ -84,7 +84,7 @@ class TestAPromotionThatNobodyCanJudge:
     @pytest.mark.parametrize(
         ("call", "words"),
         [
-            ("sfn.observe", "its requests could not be looked at just now: ask again"),
+            ("sfn.observe", "cannot be followed: sfn: ThrottlingException: slower: ask again"),
             ("sfn.failures", "not everything can be seen"),
         ],
     )

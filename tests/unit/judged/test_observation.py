@@ -145,7 +145,7 @@ def test_at_the_deadline_what_could_not_be_looked_at_is_aborted_or_held_as_the_p
         scene.clock.pass_by(3 * HOUR_MS)
         scene.flip()
         assert now(scene)[0] is state
-        assert "its requests could not be looked at" in (scene.only_release().reason or "")
+        assert "cannot be followed" in (scene.only_release().reason or "")
         assert scene.parameter("current") == machine("v1")
 
 

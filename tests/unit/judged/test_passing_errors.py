@@ -136,4 +136,19 @@ class TestLatestsOwnRequestsCannotBeRead:
         scene.clock.pass_by(3 * HOUR_MS)
         scene.flip()
         assert scene.only_release().state is _S.ABORTED
-        assert "its requests could not be looked at" in (scene.only_release().reason or "")
+        assert "cannot be followed" in (scene.only_release().reason or "")
+
+
+def test_an_alarm_is_heard_while_the_requests_of_the_release_cannot_be_followed():
+    scene = Scene(plan={"stages": [{"quota": "earned", "alarms": ["errors"]}]}, current=machine("v1"))
+    scene.ran_before()
+    scene.alarms.alarms["errors"] = AlarmState.OK
+    scene.write_latest(machine("v2"))
+    scene.flip()
+    scene.spend(1)
+    scene.calls.down = {"sfn"}
+    scene.flip()
+    assert scene.only_release().state is ReleaseState.RUNNING
+    scene.alarms.alarms["errors"] = AlarmState.ALARM
+    scene.flip()
+    assert (scene.only_release().state, "ALARM" in (scene.only_release().reason or "")) == (ReleaseState.ABORTED, True)

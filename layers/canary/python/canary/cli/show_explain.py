@@ -27,7 +27,7 @@ _NOT_DONE: Final = "it was not carried out: the flipper was interrupted, or some
 
 
 def explained_view(release: Release, decisions: Sequence[Explained], *, whole: bool = False) -> RenderableType:
-    """Show decisions, oldest first: what was normal once, then each with its numbers; of many the first and last, or the whole."""
+    """Show decisions, oldest first: what was normal, then each with its numbers; of many the first and last, or the whole."""
     preset = f" by the plan {release.plan.preset!r}" if release.plan.preset else ""
     heading = (
         f"{release.app}: release {release.release} ({plain(release.tag)}){preset} is {release.state}: {plain(release.reason)}"

@@ -57,6 +57,8 @@ def case_of(release: Release, sight: Sight, now: int) -> Case:
 
 def _evidence(release: Release, sight: Sight, watch: WatchSight | None, now: int) -> Evidence:
     """The evidence of the trial, and of the executions since the promotion: all of them are latest's, at a share of one."""
+    if sight.unfollowed:
+        return Evidence()
     gathered, running = release.gathered, sight.running
     evidence = gather(
         gathered,

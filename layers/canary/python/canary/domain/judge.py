@@ -174,7 +174,9 @@ def _passes(case: Case, numbers: Numbers | None) -> str:
         return f"watched: {case.watch.failed} of {case.watch.started} executions failed since the promotion"
     if numbers is None:
         return _ended(case)
-    return f"{_ended(case)}; it fails at most {percent(numbers.at_most)} of the time, at 95 %"
+    hanging = overdue(case.evidence, case.baseline, case.plan)
+    ended = f"{_ended(case)}; {hanging}" if hanging else _ended(case)
+    return f"{ended}; it fails at most {percent(numbers.at_most)} of the time, at 95 %"
 
 
 def _ended(case: Case) -> str:

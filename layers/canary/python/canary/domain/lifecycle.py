@@ -157,7 +157,8 @@ def _has_work(name: str, seen: Seen, now: int) -> bool:
         return name == flip.latest_key(seen)
     pending = release.in_flight or release.open or release.counted or release.notices or release.asks
     sight = seen.sights.get(name)
-    samples = sight.controls if sight is not None else release.plan.judged  # not looked at: some may still run
+    followed = sight is not None and not sight.unfollowed
+    samples = sight.controls if sight and followed else release.plan.judged  # not looked at: some may still run
     pending = pending or samples or _may_be_sampled(release, now)
     waiting = release.state in {_S.REJECTED, _S.ABORTED} and name == flip.latest_key(seen)
     return not release.ended or bool(pending) or waiting

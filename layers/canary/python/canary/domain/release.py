@@ -200,7 +200,7 @@ class Release:
 
     @property
     def stopping(self) -> bool:
-        """Whether somebody has asked to stop it: that has closed the gate, and no change opens it before the ask is carried out."""
+        """Whether somebody has asked to stop it: that has closed the gate, and nothing opens it before the ask is carried out."""
         return any(ask.verb in STOPPING for ask in self.asks)
 
     @property

@@ -9,7 +9,11 @@ from typing import Final
 #: As many as the name of an execution may have. DynamoDB refuses to look for keys that are much longer.
 _MOST_CHARACTERS: Final = 80
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_SHAPE: Final = r"[0-9A-HJKMNP-TV-Z]{26}(?:-r(?P<release>[0-9]{8,}-[0-9a-f]{8})|-c(?P<share>[0-9]{4})(?P<digest>[0-9a-f]{8}))?(?:-k(?P<key>[0-9a-f]{32}))?"
+_SHAPE: Final = (
+    r"[0-9A-HJKMNP-TV-Z]{26}"
+    r"(?:-r(?P<release>[0-9]{8,}-[0-9a-f]{8})|-c(?P<share>[0-9]{4})(?P<digest>[0-9a-f]{8}))?"
+    r"(?:-k(?P<key>[0-9a-f]{32}))?"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ class Sight:
     ``running``: its requests on latest that are not counted yet; ``controls`` control samples run. ``control``: current's
     failures by share; None where current's workflows cannot be told apart. ``uncompared``: they can, and could
     not be read. ``alarms``: the states of its plan's alarms that exist. ``blind`` says what may not or cannot be read, ``unread``
-    what could not just now: then what was seen may fail the release, and decides nothing else.
+    what could not just now: then what was seen may fail the release, and decides nothing else. ``unfollowed``: its own requests
+    could not be read, so nothing is weighed.
     """
 
     running: tuple[Running, ...] = ()
@@ -39,3 +40,4 @@ class Sight:
     watch: WatchSight | None = None
     blind: str | None = None
     unread: str | None = None
+    unfollowed: bool = False

@@ -16,7 +16,7 @@ from canary.domain.steps import Announce, RunProbe, Step
 from canary.errors import Unavailable
 from canary.flipping.execute import execute
 from canary.flipping.follow import follow
-from canary.flipping.look import follow_probes, look
+from canary.flipping.look import follow_probes, look, unfollowed
 from canary.flipping.observe import observe
 from canary.flipping.world import World
 
@@ -165,7 +165,9 @@ class Flipper:
             if followed.whole:  # else the next pass sees more
                 sights[name] = look(world, counted, followed, troubles)
         except Unavailable as error:
-            troubles.append(f"the requests of release {name} cannot be followed: {error}")
+            words = f"the requests of release {name} cannot be followed: {error}"
+            troubles.append(words)
+            sights[name] = unfollowed(world, release, words, troubles)
 
     def _tell(self, app: str, step: Step) -> None:
         self._log(type(step).__name__, app=app, why=step.why)

@@ -40,6 +40,13 @@ def look(world: World, release: Release, followed: Followed, troubles: list[str]
     return sight
 
 
+def unfollowed(world: World, release: Release, why: str, troubles: list[str]) -> Sight:
+    """See of a release what can be seen while its own requests cannot be followed: an alarm is heard all the same."""
+    watch_ = WatchSight() if release.state is ReleaseState.WATCHING and release.plan.watch else None
+    alarms, _ = _read(Sight(), troubles, lambda: _alarms(world, release))
+    return Sight(alarms=alarms or {}, watch=watch_, unread=why, unfollowed=True)
+
+
 def _read(sight: Sight, troubles: list[str], what: Callable[[], T]) -> tuple[T | None, Sight]:
     """Read one thing, or have the sight say why it could not be read."""
     try:
