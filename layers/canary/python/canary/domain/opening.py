@@ -43,7 +43,9 @@ def adopt(seen: Seen, now: int) -> Step | None:
 
 def _created(key: str, latest: Parameter, first: Release | None, seen: Seen, now: int) -> Release:
     value, refusal = latest.value, None
-    target, tag, by, commit = shorten(value), shorten(value, 40), None, None
+    # What cannot be read is told in events: of JSON not even a part, since it may hold words that are nobody's business.
+    shown = "{…}" if value.lstrip().startswith("{") else value
+    target, tag, by, commit = shorten(shown), shorten(shown, 40), None, None
     try:
         pointer = parse_pointer(value)
         target, tag, by, commit = pointer.target.arn, pointer.tag, pointer.by, pointer.commit
