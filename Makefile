@@ -96,10 +96,19 @@ check: setup ## Check format, lint, types, import contracts, templates and lock 
 	@$(BIN)/pytest --quiet --no-header -p no:cacheprovider tests/unit/test_packaging.py
 	@echo 'All checks passed.'
 
+# For as long as one likes: make soak ARGS='--minutes 60 --jobs 4'. A seed that fails is told with the command that replays it.
+.PHONY: soak
+soak: setup ## Search seeded histories of routers, flippers, people and faults for a broken promise
+	@$(BIN)/python -m tests.histories $(or $(ARGS),--minutes 5 --jobs 2)
+
+.PHONY: mutants
+mutants: setup ## Break the protocol on purpose, one place after the other: each break has to be noticed
+	@$(BIN)/python -m tests.mutants $(ARGS)
+
 # Minutes; `make bench ARGS=judge` takes an hour and more.
 .PHONY: bench
-bench: setup ## Measure the judge against what it must reach, and write docs/judgement.md
-	@$(BIN)/python -m bench $(or $(ARGS),judge --quick)
+bench: setup ## Measure the router's cost beside others, and write bench/results.md; ARGS='judge --quick' measures the judge
+	@$(BIN)/python -m bench $(or $(ARGS),router)
 
 .PHONY: clean
 clean: ## Remove everything that make and the tools have made

@@ -85,10 +85,18 @@ class TestMany:
     def test_one_that_a_late_list_lacks_is_described(self, scripted):
         arns = [execution(n) for n in range(20)]
         late = Wire({"executions": [told(arn) for arn in arns[1:]]})
-        service = scripted("stepfunctions", late, Wire(told(arns[0], "FAILED")))
+        service = scripted("stepfunctions", late, Wire({"executions": []}), Wire(told(arns[0], "FAILED")))
         seen = StepFunctions(service.client).observe(arns)
         assert (len(seen), seen[arns[0]].status) == (20, ExecutionStatus.FAILED)
-        assert operations(service) == ["ListExecutions", "DescribeExecution"]
+        assert operations(service) == ["ListExecutions", "ListExecutions", "DescribeExecution"]
+        assert (service.asked(0)["statusFilter"], "statusFilter" in service.asked(1)) == ("RUNNING", False)
+
+    def test_of_more_than_may_be_described_at_once_the_oldest_are_and_the_others_are_absent(self, scripted):
+        arns = [f"{execution(0)}{n:04d}" for n in range(300)]
+        nothing = Wire({"executions": []})
+        service = scripted("stepfunctions", nothing, nothing, Wire(told(arns[0], "SUCCEEDED")))
+        assert StepFunctions(service.client).observe(reversed(arns)).keys() == set(arns[:200])
+        assert operations(service)[2:] == ["DescribeExecution"] * 200
 
     def test_executions_of_others_on_the_page_are_passed_over(self, scripted):
         arns = [execution(n) for n in range(20)]

@@ -162,7 +162,10 @@ class Executions(Protocol):
     """Step Functions."""
 
     def observe(self, arns: Iterable[str]) -> Mapping[str, Execution]:
-        """Read executions, by Describe or by List pages, whichever is cheaper."""
+        """Read executions, by Describe or by List pages, whichever is cheaper.
+
+        Of many, those that the service's rates do not let us read now are absent: the next time goes on.
+        """
 
     def past(self, machine: str) -> Sequence[Past]:
         """Read the newest finished executions of a state machine, by pages, `MOST_PAST` at most."""

@@ -23,6 +23,8 @@ _PAGE: Final = 1000
 #: From this many executions of one state machine, pages of a thousand are cheaper than asking one by one.
 _MANY: Final = 20
 _MOST_PAGES: Final = 20
+#: An account has 300 calls of Describe at once, and then 15 a second, for everybody: a pass leaves some to others.
+_MOST_ASKED: Final = 200
 #: There is no such state machine, or an Express one, which keeps no list of its executions.
 _NO_LIST: Final = frozenset({"StateMachineDoesNotExist", "InvalidArn", "StateMachineTypeNotSupported"})
 #: What StopExecution says of one that is not running; what we send is valid by itself.
@@ -41,15 +43,21 @@ class StepFunctions:
         self._client = client
 
     def observe(self, arns: Iterable[str]) -> Mapping[str, Execution]:
-        """Read executions: few of a state machine with Describe, many with List pages and Describe for the rest."""
+        """Read executions: few of a state machine with Describe, many with List pages and Describe for the rest.
+
+        Of many that are on none of these pages only the oldest are read, as many as the rates allow; the others are absent.
+        """
         machines: dict[str, set[str]] = defaultdict(set)
         for arn in arns:
             machines[state_machine_of(arn)].add(arn)
         seen: dict[str, Execution] = {}
         for machine, wanted in machines.items():
             if len(wanted) >= _MANY:
-                seen |= self._listed(machine, wanted)
-            seen |= {arn: self._described(arn) for arn in wanted - seen.keys()}
+                # Those that run have a list of their own, however old they are; what ended of late is mostly among the newest.
+                seen |= self._listed(machine, wanted, ExecutionStatus.RUNNING.value)
+                seen |= self._listed(machine, wanted - seen.keys())
+            # The names of those that the router started sort by time.
+            seen |= {arn: self._described(arn) for arn in sorted(wanted - seen.keys())[:_MOST_ASKED]}
         return seen
 
     def past(self, machine: str) -> Sequence[Past]:
@@ -121,10 +129,12 @@ class StepFunctions:
             raise
         return _execution(found, found.get("error"))
 
-    def _listed(self, machine: str, wanted: set[str]) -> dict[str, Execution]:
+    def _listed(self, machine: str, wanted: set[str], status: str | None = None) -> dict[str, Execution]:
         seen: dict[str, Execution] = {}
+        if not wanted:
+            return seen
         try:
-            for page in islice(self._pages(machine), _MOST_PAGES):
+            for page in islice(self._pages(machine, status=status), _MOST_PAGES):
                 seen |= {execution.arn: execution for execution in page if execution.arn in wanted}
                 if seen.keys() >= wanted:
                     break

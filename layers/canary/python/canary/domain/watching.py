@@ -23,8 +23,10 @@ def watching(release: Release, seen: Seen, now: int) -> Step | None:
     if step := flip.blank_step(release, seen):
         return step
     if seen.app.promoted != release.release:
+        before = seen.app.promoted  # looked at once more: somebody may have asked for its rollback meanwhile
+        followed = seen.app.followed if before in {None, *seen.app.followed} else (*seen.app.followed, before)
         return SaveApp(
-            replace(seen.app, promoted=release.release),
+            replace(seen.app, promoted=release.release, followed=tuple(filter(None, followed))),
             f"{release.release} is the promotion that a rollback takes back",
         )
     if release.returning:

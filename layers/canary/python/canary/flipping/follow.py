@@ -144,6 +144,8 @@ def _settle_rows(world: World, release: Release, rows: dict[str, Row]) -> str | 
     unreadable = None
     for row in in_flight:
         execution = seen.get(wanted.get(row.request_id, ""))
+        if execution is None and row.request_id in wanted:
+            continue  # not looked at this time: there are too many, and the next pass goes on
         update = settle(row, execution, world.clock())
         if update is not None and world.audit.update(row, update):
             rows[row.request_id] = _updated(row, update)

@@ -91,7 +91,11 @@ class Records:
         mine = replace(found, since=record.since)
         if self._begin(mine, found) is not None:
             raise _in_progress(found)
-        row = self._row(found.app, found.request_id)
+        try:
+            row = self._row(found.app, found.request_id)
+        except Unavailable as error:
+            detail = "what became of the first request with this key cannot be read just now: try again"
+            raise Problem(503, detail, retry_after=2, request_id=found.request_id) from error
         if row is None or (row.status not in IN_FLIGHT and (row.unstarted or row.fell_back)):
             return mine
         if row.status is Status.CLAIMED:
