@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,6 +29,22 @@ settings.register_profile(
     "canary", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("canary")
+
+
+#: What a test that tries many cases in a loop puts its number under, with `record_property`.
+CASES = "cases"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how many cases were tried by tests that try many in a loop: crash points, histories."""
+    tried: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("passed", []):
+        tried[report.nodeid.split("::")[0]] += sum(value for name, value in report.user_properties if name == CASES)
+    if any(tried.values()):
+        terminalreporter.section("cases tried")
+        for name, count in sorted(tried.items()):
+            if count:
+                terminalreporter.write_line(f"{count:>8,} {name}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ CHUNKS, EACH = 20, 20
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_no_history_breaks_a_promise(chunk: int) -> None:
+def test_no_history_breaks_a_promise(chunk: int, record_property: Callable[[str, object], None]) -> None:
     for seed in range(chunk * EACH, (chunk + 1) * EACH):
         history = History(seed).run()
         assert not history.broken, tell(history)
+    record_property("cases", EACH)
 
 
 def test_a_seed_is_the_same_history_in_every_process() -> None:

@@ -72,7 +72,7 @@ def test_a_flow_in_which_every_event_comes_three_times_ends_as_it_should(name):
 
 @pytest.mark.parametrize("name", FLOWS)
 @pytest.mark.parametrize("half", ["before", "after"])
-def test_a_flow_whose_flipper_is_killed_at_any_call_ends_as_if_nothing_had_happened(name, half):
+def test_a_flow_whose_flipper_is_killed_at_any_call_ends_as_if_nothing_had_happened(name, half, record_property):
     flow, killed = FLOWS[name], 0
     for number in count():
         scene = survive(flow, [(number, half)])
@@ -81,16 +81,19 @@ def test_a_flow_whose_flipper_is_killed_at_any_call_ends_as_if_nothing_had_happe
         flow.ended(scene)
         killed += 1
     assert killed > 10, "the flow makes more calls than that"
+    record_property("cases", killed)
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_a_flow_survives_a_second_crash_while_it_recovers_from_the_first(name):
-    flow = FLOWS[name]
+def test_a_flow_survives_a_second_crash_while_it_recovers_from_the_first(name, record_property):
+    flow, killed = FLOWS[name], 0
     for first in count(0, flow.step):
         for second in range(0, 40, 5):
             scene = survive(flow, [(first, "after"), (second, "after")])
             if scene is None:
                 break
             flow.ended(scene)
+            killed += 1
         if second == 0:
             break
+    record_property("cases", killed)

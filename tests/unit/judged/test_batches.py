@@ -10,6 +10,7 @@ import pytest
 from canary.domain.audit import GRACE_MS
 from canary.domain.batch import BATCH_MS
 from canary.domain.release import Verb
+from canary.errors import Unavailable
 from tests.fakes.calls import Killed
 from tests.fakes.scene import APP, Scene, machine
 
@@ -143,3 +144,21 @@ def test_sixty_four_processes_share_a_grant_without_ever_exceeding_it_and_write_
     assert made["ddb.claim"] == 0
     assert made["ddb.claim_batch"] < latest / 2
     assert release.app == APP
+
+
+def test_a_slot_whose_row_could_not_be_written_comes_back_as_well():
+    scene = opened()
+    desk = scene.desk()
+    for _ in range(2):
+        scene.send(desk)
+    scene.calls.fail(Unavailable("DynamoDB", "InternalServerError", "sorry"), "ddb.put_row")
+    assert scene.send(desk).body["routed_to"] == "current"
+    scene.calls.let_live()
+    for _ in range(5):
+        scene.send(desk)
+    scene.clock.pass_by(BATCH_MS)
+    scene.send(desk)
+    for _ in range(2):
+        scene.flip()
+    release = scene.only_release()
+    assert (release.batches, release.claimed) == ({}, len(scene.rows()))

@@ -134,8 +134,9 @@ class Flipper:
                 self._see(seen.releases[name], sights, troubles)
         steps, probed = 0, frozenset[str]()
         while steps < _MOST_STEPS:
+            looked_at = world.clock()  # not later: what was read may be old by the time that it is decided upon
             seen = observe(world, app, sights, troubles, probed)
-            step = decide(seen, world.clock())
+            step = decide(seen, looked_at)
             if step is None:
                 break
             self._tell(app, step)

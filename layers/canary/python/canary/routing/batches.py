@@ -46,6 +46,11 @@ class Batches:
             taken.left -= 1
             return taken.name
 
+    def forget(self, app: str) -> None:
+        """Use no more of a batch of which it is not known how many slots have a row; what is left the flipper takes back."""
+        with self._lock:
+            self._taken.pop(app, None)
+
     def _next(self, release: Offer, before: _Taken | None, now: int) -> _Taken | None:
         """Take the next batch, and give back with it what is left of the one before, which no request may use any more."""
         self._taken.pop(release.app, None)

@@ -153,6 +153,8 @@ class Router:
             row = replace(row, batch=batch) if batch else row
             there = self._audit.put(row)
         except Unavailable as error:
+            if self._batches is not None:
+                self._batches.forget(request.app)
             self.count("Degraded", request.app)
             return _under_another_id(turn._replace(because=f"nothing goes to latest off the record: {error}"))
         if rows.given_up(there, row):
