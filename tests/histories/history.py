@@ -106,6 +106,10 @@ class History:
         for service in [service for service, until in self.out.items() if until <= self.place.clock.now]:
             del self.out[service]
 
+    def outlived(self, actor: Actor) -> bool:
+        """Whether an actor has outlived its function's timeout, which no process does."""
+        return self.place.clock.now - actor.born > (_ROUTER_MS if actor.kind == "router" else _FLIPPER_MS)
+
     def bury(self, actors: list[Actor]) -> None:
         """Kill actors: where they stand, nothing more happens."""
         for actor in list(actors):

@@ -55,6 +55,7 @@ def calm_down(history: History) -> None:
     history.out.clear()
     place.stacks.blind = False
     place.alarms.alarms["errors"] = AlarmState.OK
+    history.bury([actor for actor in history.actors if history.outlived(actor)])
     _finish(history)
     _settle(history, _end_all)
     if not history.watch.broken:
