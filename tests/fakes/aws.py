@@ -295,8 +295,10 @@ class FakeAudit:
         return self.calls.made("ddb.of_release", lambda: tuple(row for (a, r, _), row in rows if (a, r) == (app, release)))
 
     def of_batch(self, app: str, release: str, batch_id: str, since: int) -> int:
-        rows = (row for (a, r, _), row in self.table.items() if (a, r) == (app, release))
-        return self.calls.made("ddb.of_batch", lambda: sum(row.batch == batch_id for row in rows))
+        return self.calls.made(
+            "ddb.of_batch",
+            lambda: sum(row.batch == batch_id for (a, r, _), row in self.table.items() if (a, r) == (app, release)),
+        )
 
     def _put(self, row: Row) -> Row | None:
         there = self.table.get((row.app, row.release, row.request_id))

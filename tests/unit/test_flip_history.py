@@ -121,13 +121,14 @@ def test_a_write_of_theirs_that_inherited_our_words_is_theirs(value):
     assert restored_release(latest.history) is None
 
 
-def test_a_write_of_theirs_after_a_restore_is_no_restore():
+def test_what_repeats_a_restore_in_its_words_and_value_stands_for_the_same_write():
+    """Put back twice, after a stale read, or written again by them: whoever waits for the swallowed one is led to it."""
     latest = Latest()
     mine, theirs = latest.write("v2"), latest.write("v3")
     latest.blank(key(mine))
     latest.restore(Swallowed("v3", key(theirs)))
     latest.inherit("v3")
-    assert restored_release(latest.history) is None
+    assert restored_release(latest.history) == key(theirs)
     assert swallowed(latest.history) is None
 
 

@@ -46,7 +46,7 @@ def test_a_judged_release_shows_what_is_proved_what_speaks_against_it_and_what_i
     told = words(shown)
     for sentence in (
         "stage 1 of 1: as many as are earned, at 100 % at most (plan 'careful')",
-        "slots 4 granted, 3 claimed, 1 free, 2 earned at a time; 100 % of the requests; gate OPEN",
+        "slots 4 granted, 3 claimed, 1 free, 2 earned at a time; 100 % of the traffic; gate OPEN",
         "outcomes 1 succeeded, 1 failed, 0 lost, 1 in flight",
         "normal 1 of current's 40 executions failed, which counts as 3.66 %",
         "fails at most 99.8 % of the time, at 95 %; 18.3 % has to be excluded",

@@ -115,7 +115,8 @@ def _slots(release: Release, weighed: Weighed | None) -> str:
 
 def _outcomes(release: Release) -> str:
     tally = release.tally
-    words = f"{tally.succeeded} succeeded, {tally.failures} failed, {tally.lost} lost, {release.in_flight} in flight"
+    on_the_way = f"at most {release.in_flight}" if release.batches else f"{release.in_flight}"  # of a batch some may be unused
+    words = f"{tally.succeeded} succeeded, {tally.failures} failed, {tally.lost} lost, {on_the_way} in flight"
     return f"{words}, {tally.refunded} unsent" if tally.refunded else words
 
 

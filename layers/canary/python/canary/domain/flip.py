@@ -146,8 +146,10 @@ def swallowed(history: Sequence[Version]) -> Swallowed | None:
 def restored_release(history: Sequence[Version]) -> str | None:
     """The release whose write the newest version of ``latest`` put back; None when it is not a restore of ours."""
     ordered = sorted(history, key=lambda version: version.version)
-    mine = _ours(ordered, len(ordered) - 1) if ordered else None
-    return mine[0] if mine and mine[1] is Mark.RESTORE else None
+    match = _OURS.fullmatch(ordered[-1].description) if ordered else None
+    if match is None or match["what"] != Mark.RESTORE:
+        return None
+    return match["release"] if _repeats(ordered, len(ordered) - 1, match["release"]) else None  # put back twice, maybe
 
 
 def _ours(ordered: Sequence[Version], index: int) -> tuple[str, Mark] | None:
@@ -160,11 +162,15 @@ def _ours(ordered: Sequence[Version], index: int) -> tuple[str, Mark] | None:
     first = before is None or before.description != version.description or is_blank(before.value)
     if mark is Mark.BLANK:
         return (match["release"], mark) if is_blank(version.value) and first else None
-    repeated = any(
-        release_key(old.version, old.value, old.modified_at) == match["release"] and old.value == version.value
+    return (match["release"], mark) if first and _repeats(ordered, index, match["release"]) else None
+
+
+def _repeats(ordered: Sequence[Version], index: int, release: str) -> bool:
+    """Whether a version has the value of the one that a release was named after."""
+    return any(
+        release_key(old.version, old.value, old.modified_at) == release and old.value == ordered[index].value
         for old in ordered[:index]
     )
-    return (match["release"], mark) if repeated and first else None
 
 
 def _of(release: Release) -> Flip:
