@@ -6,9 +6,11 @@ from itertools import count
 
 import pytest
 
+from canary.domain.release import Verb
+from canary.domain.states import Hold, ReleaseState
 from canary.flipping.flipper import Pass
 from tests.fakes.calls import Killed
-from tests.fakes.scene import Scene
+from tests.fakes.scene import Scene, machine
 from tests.unit.flows import FLOWS, Flow, check_invariants
 
 
@@ -97,3 +99,50 @@ def test_a_flow_survives_a_second_crash_while_it_recovers_from_the_first(name, r
         if second == 0:
             break
     record_property("cases", killed)
+
+
+#: Plans by what a router does for a request of theirs, and whether the request is keyed.
+REQUESTS = {
+    "a claim": ({"stages": [{"quota": 3, "weight": 100}]}, None),
+    "a keyed claim": ({"stages": [{"quota": 3, "weight": 100}]}, "key"),
+    "a slot out of a batch": (
+        {"stages": [{"weight": 100, "min_completed": 3}, {"quota": 1}], "max_failure_rate": 0.9, "deadline": "5h"},
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+@pytest.mark.parametrize("half", ["before", "after"])
+def test_a_router_that_is_killed_at_any_call_of_a_request_costs_at_most_that_slot(name, half, record_property):
+    plan, key = REQUESTS[name]
+    for number in count():
+        scene = Scene(plan=plan, current=machine("v1"))
+        scene.ran_before(19, 0)
+        scene.write_latest(machine("v2"))
+        scene.flip()
+        scene.calls.kill_at(number, half)
+        try:
+            scene.send(key=key)
+        except Killed:
+            check_invariants(scene)
+        else:
+            break
+        finally:
+            scene.calls.let_live()
+        for _ in range(8):
+            if scene.only_release().hold is Hold.LOST:  # a person lets pass what nobody knows of
+                scene.ask(Verb.RESUME)
+            scene.flip()
+            check_invariants(scene)
+            scene.spend(5)
+            scene.end_workflows()
+            check_invariants(scene)
+        scene.clock.pass_by(100_000)
+        scene.flip()
+        release = scene.only_release()
+        assert release.state is ReleaseState.PROMOTED
+        assert all(row.counted for row in scene.rows())
+        assert (release.open, release.batches, release.in_flight) == ({}, {}, 0)
+    assert number > 3, "a request to latest makes more calls than that"
+    record_property("cases", number)
