@@ -142,7 +142,10 @@ def _at_rest(history: History) -> None:
     for row in watch.rows.values():
         demand(row.counted and row.status not in IN_FLIGHT, f"{row.request_id} is {row.status} and not counted")
         execution = place.stacks.executions.get(row.transform_id or "")
-        if execution is not None and row.status is not Status.LOST and row.transform_id not in watch.redriven:
+        # A stack that did not answer has failed, whatever becomes of the workflow that it may have started.
+        unanswered = row.status is Status.FAILED and "Timeout" in (row.error or "")
+        told = row.status is not Status.LOST and not unanswered and row.transform_id not in watch.redriven
+        if execution is not None and told:
             demand(execution.status.value == row.status.value, f"{row.request_id} is {row.status}, and was {execution.status}")
     for release in watch.releases.values():
         demand(not release.open and not release.counted, f"{release.release} still holds ids: {release.open} {release.counted}")
