@@ -11,6 +11,7 @@ from canary.domain.audit import ExecutionStatus, Status
 from canary.domain.counting import accounted
 from canary.domain.release import Release, Verb
 from canary.domain.states import ReleaseState
+from canary.errors import Unavailable
 from canary.flipping import follow as follow_module
 from canary.flipping.follow import follow
 from tests.fakes.calls import Killed
@@ -107,6 +108,20 @@ class TestCounting:
             uncounted = [row.claimed_at for row in scene.rows() if not row.counted and row.request_id not in release.counted]
             assert release.gathered.prefix.until < min(uncounted, default=release.gathered.prefix.until + 1)
         assert scene.only_release().gathered.prefix.finished == 130
+
+    def test_a_row_whose_mark_could_not_be_cleared_and_that_is_open_again_is_counted_once(self):
+        """Its mark goes in this pass; what was read of it before is old by then."""
+        scene = self.spent(2)
+        scene.calls.fail(Unavailable("DynamoDB", "Throttling", "later"), "ddb.mark_counted")
+        scene.flip()
+        scene.calls.let_live()
+        release = scene.only_release()
+        assert (release.tally.succeeded, len(release.counted)) == (2, 2)
+        late = {name: row.claimed_at for name, row in ((row.request_id, row) for row in scene.rows())}
+        scene.releases.releases[APP, release.release] = replace(release, open=late)
+        scene.flip()
+        release = scene.only_release()
+        assert (release.tally.succeeded, release.counted, release.open) == (2, {}, {})
 
     def test_what_has_ended_and_could_not_be_counted_is_still_on_its_way(self):
         scene = self.spent(3)

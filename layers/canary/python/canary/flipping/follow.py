@@ -196,6 +196,7 @@ def _count(world: World, release: Release, rows: dict[str, Row], *, whole: bool)
     for number, batch in enumerate(([], *_batches(news))):
         current = _cleared(world, current, rows) if current else None
         if current and batch:
+            batch = [rows[row.request_id] for row in batch]  # noqa: PLW2901 - some were counted before, and cleared just now
             current = _counted(world, current, batch, rows, news[number * _BATCH :], whole=whole)
         if current is None:
             return frozenset(row.request_id for row in news[max(0, number - 1) * _BATCH :] if is_new(row, release))
