@@ -10,7 +10,7 @@ from typing import Any
 
 from canary.domain.alarm import AlarmState
 from canary.domain.app import App, Parameter, Version
-from canary.domain.audit import FAILURES, IN_FLIGHT, OUTCOMES, Execution, ExecutionStatus, Row, RowUpdate
+from canary.domain.audit import FAILURES, GRACE_MS, IN_FLIGHT, OUTCOMES, Execution, ExecutionStatus, Row, RowUpdate
 from canary.domain.baseline import MOST_PAST, Past
 from canary.domain.batch import Batch
 from canary.domain.call import Call, CallResult
@@ -19,6 +19,7 @@ from canary.domain.keyed import KEEP_MS as KEEP_KEYS_MS
 from canary.domain.keyed import KeyRecord, KeyState
 from canary.domain.record import Record
 from canary.domain.release import Notice, Release
+from canary.domain.request_id import new_request_id
 from canary.domain.states import Gate
 from canary.domain.target import APP_NAME, Target, execution_arn, parse_target, state_machine_of
 from canary.errors import Unavailable
@@ -297,7 +298,11 @@ class FakeAudit:
     def of_batch(self, app: str, release: str, batch_id: str, since: int) -> int:
         return self.calls.made(
             "ddb.of_batch",
-            lambda: sum(row.batch == batch_id for (a, r, _), row in self.table.items() if (a, r) == (app, release)),
+            lambda: sum(
+                row.batch == batch_id
+                for (a, r, name), row in self.table.items()
+                if (a, r) == (app, release) and name > new_request_id(since - GRACE_MS, 0)
+            ),
         )
 
     def _put(self, row: Row) -> Row | None:

@@ -11,6 +11,7 @@ from canary.domain.call import Call, CallResult
 from canary.domain.states import ReleaseState
 from canary.routing.beside import in_a_thread
 from canary.routing.problem import Problem
+from canary.routing.router import Request
 from canary.routing.view import FRESH_MS, SOON_MS, STALE_MS
 from tests.fakes.scene import APP, Scene, arn
 
@@ -134,3 +135,41 @@ def test_work_in_a_thread_runs_beside_the_caller_and_is_waited_for():
     wait()
     assert len(threads) == 1
     assert threads != [get_ident()]
+
+
+def test_a_table_that_cannot_be_read_beside_a_call_is_counted_with_every_request():
+    scene = Scene()
+    scene.write_latest(arn("v2"))
+    scene.flip()
+    desk = scene.desk(0.99, beside=after_the_call)
+    scene.send(desk)
+    scene.calls.down = {"ddb"}
+    scene.clock.pass_by(FRESH_MS)
+    scene.send(desk)
+    scene.counts.clear()
+    for _ in range(3):
+        assert scene.send(desk).status == 202
+    assert scene.counts.count(("Degraded", APP)) == 3
+
+
+def test_how_long_latest_takes_is_not_how_long_the_reading_takes():
+    scene = Scene()
+    scene.write_latest(arn("v2"))
+    scene.flip()
+    slow = Call(result=CallResult.ANSWERED, answer={})
+    scene.stacks.behaviour[arn("v2")] = slow
+    desk = scene.desk(beside=lambda work: lambda: (work(), scene.clock.pass_by(6_000), None)[-1])
+    desk._router.known(APP)
+    scene.clock.pass_by(FRESH_MS)
+    scene.send(desk)
+    (row,) = scene.rows()
+    assert (row.duration_ms or 0) < 1_000
+
+
+def test_with_little_time_left_nothing_is_read_beside_the_call():
+    scene = Scene()
+    desk = scene.desk(beside=after_the_call)
+    scene.send(desk)
+    scene.clock.pass_by(FRESH_MS)
+    request = Request(app=APP, body=b"{}", deadline=scene.clock.now + 15_000)
+    assert log_of(scene, lambda: desk.take(request, "key-id", None)) == ["stack.call"]

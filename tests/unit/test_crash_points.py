@@ -106,7 +106,7 @@ REQUESTS = {
     "a claim": ({"stages": [{"quota": 3, "weight": 100}]}, None),
     "a keyed claim": ({"stages": [{"quota": 3, "weight": 100}]}, "key"),
     "a slot out of a batch": (
-        {"stages": [{"weight": 100, "min_completed": 3}, {"quota": 1}], "max_failure_rate": 0.9, "deadline": "5h"},
+        {"stages": [{"weight": 100, "min_completed": 3}, "earned"], "max_failure_rate": 0.9, "deadline": "5h"},
         None,
     ),
 }

@@ -162,3 +162,12 @@ def test_a_slot_whose_row_could_not_be_written_comes_back_as_well():
         scene.flip()
     release = scene.only_release()
     assert (release.batches, release.claimed) == ({}, len(scene.rows()))
+
+
+def test_before_a_stage_that_counts_its_requests_no_batches_are_taken():
+    """What is left of a batch would come back when the quota has begun, and make it larger."""
+    scene = opened(stages=[{"weight": 20, "min_completed": 3}, {"quota": 5, "weight": 100}, "earned"])
+    desk = scene.desk()
+    for _ in range(5):
+        scene.send(desk)
+    assert (calls(scene)["ddb.claim_batch"], scene.only_release().claimed) == (0, 5)

@@ -9,7 +9,7 @@ from pynamodb.expressions.update import Action
 
 from canary.aws.faults import conditionally, translated
 from canary.aws.tables import AuditItem, bound
-from canary.domain.audit import IN_FLIGHT, KEEP_MS, SKEW_MS, Arm, Row, RowUpdate, Status
+from canary.domain.audit import GRACE_MS, IN_FLIGHT, KEEP_MS, Arm, Row, RowUpdate, Status
 from canary.domain.release import from_timestamp, timestamp
 from canary.domain.request_id import new_request_id
 
@@ -96,8 +96,8 @@ class AuditTable:
                 yield from (self._row(item) for item in page["Items"])
 
     def of_batch(self, app: str, release: str, batch_id: str, since: int) -> int:
-        """Count the rows of a batch that was taken then, consistently. Their ids sort by time."""
-        first = new_request_id(since - SKEW_MS, 0)
+        """Count the rows of a batch that was taken then, consistently. Their ids sort by time; some are older than the batch."""
+        first = new_request_id(since - GRACE_MS, 0)
         with translated(_SERVICE):
             pages = self._client.get_paginator("query").paginate(
                 TableName=self._table,

@@ -118,6 +118,14 @@ class Stage:
         return self.quota is None and not self.earned
 
 
+def batched(stages: tuple[Stage, ...], number: int) -> bool:
+    """Whether routers take slots in batches in a stage (from 0): nothing counts the requests there, nor in any stage after it.
+
+    What is left of a batch comes back later, perhaps when the next stage has begun: its quota would be too large by that.
+    """
+    return stages[number].uncounted and all(each.quota is None for each in stages[number:])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A release's plan, read once when the release opens.

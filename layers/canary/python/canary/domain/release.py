@@ -15,7 +15,7 @@ from canary.domain.moments import from_timestamp as from_timestamp  # noqa: PLC0
 from canary.domain.moments import release_key as release_key  # noqa: PLC0414
 from canary.domain.moments import timestamp as timestamp  # noqa: PLC0414
 from canary.domain.moments import version_of as version_of  # noqa: PLC0414
-from canary.domain.plan import Plan
+from canary.domain.plan import Plan, batched
 from canary.domain.states import ENDED, TRANSITIONS, Gate, Hold, IllegalMove, ReleaseState
 from canary.domain.tally import Tally
 
@@ -205,8 +205,8 @@ class Release:
 
     @property
     def batched(self) -> bool:
-        """Whether routers take slots in batches: nothing counts the requests of this stage."""
-        return self.plan.stages[self.stage].uncounted
+        """Whether routers take slots in batches."""
+        return batched(self.plan.stages, self.stage)
 
     def moved(self, to: ReleaseState, *, now: int, why: str, who: str = FLIPPER, **changes: Any) -> Release:
         """Return this release in state ``to``, with the change in its history. Raises `IllegalMove`."""

@@ -49,8 +49,10 @@ class LeanOffer(NamedTuple):
 
     @property
     def batched(self) -> bool:
-        """Whether slots are taken in batches: nothing counts the requests of this stage."""
-        return self.plan.stages[self.stage].uncounted
+        """Whether slots are taken in batches."""
+        from canary.domain.plan import batched  # noqa: PLC0415 - imported already, with the plan itself
+
+        return batched(self.plan.stages, self.stage)
 
     @property
     def ended(self) -> bool:

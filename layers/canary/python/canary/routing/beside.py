@@ -13,7 +13,10 @@ def in_a_thread(work: Callable[[], None]) -> Callable[[], None]:
     from threading import Thread  # noqa: PLC0415 - most requests need none
 
     thread = Thread(target=work, daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # there is no thread to be had: what is due stays so
+        return nothing
     return thread.join
 
 

@@ -13,6 +13,7 @@ from canary.domain.share import ALONE
 from canary.domain.states import Gate, ReleaseState
 from canary.domain.target import Pointer, TargetKind
 from canary.errors import Unavailable
+from canary.routing.beside import nothing
 from canary.routing.needs import Audit, Slots
 from canary.routing.problem import Problem
 from canary.routing.view import Known, View
@@ -27,6 +28,8 @@ if TYPE_CHECKING:  # a router starts often, and each of these modules takes its 
 _MOST_BYTES: Final = {TargetKind.LAMBDA: 6 * 1024 * 1024, TargetKind.STATE_MACHINE: 256 * 1024}
 #: Kept for writing down what happened and for answering.
 _RESERVE_MS: Final = 500
+#: What reading beside a call may take, where every read is as slow as it may be. With less time left there is none.
+_REFRESH_MS: Final = 20_000
 #: What current has at least, when latest has used up its time.
 _CURRENTS_SHARE_MS: Final = 5_000
 
@@ -179,11 +182,7 @@ class Router:
         if not self._has_time(turn.request, release):
             return Call(result=CallResult.REFUSED, error="OutOfTime: too little of the request's time was left for latest")
         timeout_ms, expression = release.plan.latest_timeout_ms, release.plan.transform_id
-        refreshed = self._view.refreshing(turn.request.app)
-        try:
-            return self._targets.call(latest.target, turn.request.body, turn.request_id, release.release, timeout_ms, expression)
-        finally:
-            refreshed()
+        return self._targets.call(latest.target, turn.request.body, turn.request_id, release.release, timeout_ms, expression)
 
     def _has_time(self, request: Request, release: Offer) -> bool:
         return request.deadline - self._clock() >= release.plan.latest_timeout_ms + _CURRENTS_SHARE_MS + _RESERVE_MS
@@ -217,7 +216,7 @@ class Router:
             raise Problem(413, f"the body has {len(request.body)} bytes: more than the target takes", request_id=turn.request_id)
         timeout_ms = max(1, request.deadline - self._clock() - _RESERVE_MS)
         started_at = self._clock()
-        refreshed = self._view.refreshing(request.app)
+        refreshed = self._view.refreshing(request.app) if timeout_ms >= _REFRESH_MS else nothing
         try:
             call = self._targets.call(current.target, request.body, turn.request_id, None, timeout_ms, turn.known.transform_id)
         finally:

@@ -58,6 +58,7 @@ class _Trial:
     release: Offer | None
     latest: Pointer | None
     until: int
+    degraded: str | None = None
 
 
 class View:
@@ -92,7 +93,9 @@ class View:
         if entry is None or now >= entry.until + (self._stale_ms if isinstance(entry.known, Known) else 0):
             entry = self._read(app, entry, now)
             if app not in self._apps and len(self._apps) >= _MOST_APPS:
-                self._apps.pop(next(iter(self._apps)))
+                oldest = next(iter(self._apps))
+                self._apps.pop(oldest)
+                self._trials.pop(oldest, None)
             self._apps[app] = entry
         if isinstance(entry.known, Problem):
             raise entry.known.with_traceback(None)  # kept and raised again, it would gather the frames of every request
@@ -174,14 +177,15 @@ class View:
 
     def _with_release(self, app: str, known: Known, name: str, at: int) -> Known:
         """The same with the release's item, read again if it was to be by ``at``."""
-        trial, degraded = self._trials.get(app), known.degraded
+        trial = self._trials.get(app)
         if trial is None or trial.name != name or at >= trial.until:
             trial = _Trial(name, None, known.latest, self._clock() + self._jittered(FRESH_MS))
             try:
                 self._look_up(app, trial)
             except Unavailable as error:
-                degraded = str(error)
+                trial.degraded = str(error)
             self._trials[app] = trial
+        degraded = known.degraded or trial.degraded
         return known._replace(release=trial.release, latest=trial.latest, degraded=degraded)
 
     def _look_up(self, app: str, trial: _Trial) -> None:

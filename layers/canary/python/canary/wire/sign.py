@@ -68,5 +68,6 @@ class Signer:
             key = f"AWS4{secret}".encode()
             for part in (day, self._region, self._service, "aws4_request"):
                 key = hmac.digest(key, part.encode(), "sha256")
-            self._derived_from, self._key = (secret, day), key
+            self._key, self._derived_from = key, (secret, day)  # in this order: another thread may be looking
+            return key
         return self._key
