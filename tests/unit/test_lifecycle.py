@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from canary.domain.app import Version
+from canary.domain.app import Parameter, Seen, Version
 from canary.domain.asks import NotPossible
 from canary.domain.audit import Execution, ExecutionStatus, Status
 from canary.domain.call import Call, CallResult
+from canary.domain.changes import overtaken
 from canary.domain.release import Verb
 from canary.domain.states import Gate, ReleaseState
 from canary.domain.steps import BlankLatest, RestoreLatest, WriteParameter
@@ -222,6 +224,24 @@ def test_blanking_latest_by_hand_withdraws_the_release_without_quarantine(blank)
     assert (release.state, release.gate) == (ReleaseState.ABORTED, Gate.CLOSED)
     assert (release.reason or "").startswith("withdrawn")
     assert scene.releases.items[APP].quarantine == {}
+
+
+def test_a_blank_withdraws_a_release_only_once_its_history_tells_whose_it_is():
+    """The blank may be ours, and have landed on the release unseen."""
+    scene = opened()
+    scene.write_latest("NONE")
+    release, app = scene.only_release(), scene.releases.items[APP]
+    versions = tuple(scene.parameters.versions[APP, "latest"])
+    latest = Parameter(versions[-1].value, versions[-1].version, versions[-1].modified_at)
+    current = scene.parameters.versions[APP, "current"][-1]
+    seen = Seen(
+        app=app, current=Parameter(current.value, current.version, current.modified_at), latest=latest, previous=None,
+        releases={release.release: release}, history=versions[:-1],
+    )  # fmt: skip
+    assert overtaken(release, seen, scene.clock.now) is None
+    told = overtaken(release, replace(seen, history=versions), scene.clock.now)
+    assert told is not None
+    assert told.after.state is ReleaseState.ABORTED
 
 
 def test_the_same_value_written_again_is_a_new_release():

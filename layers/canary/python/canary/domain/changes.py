@@ -40,6 +40,8 @@ def overtaken(release: Release, seen: Seen, now: int) -> SaveRelease | None:
         return None
     if seen.latest is None and now < release.written_at + GRACE_MS:  # a read that is older than the first write shows none
         return None
+    if seen.latest is not None and seen.latest.version != seen.app.checked and key is None and not flip.history_is_whole(seen):
+        return None  # the blank may be ours, and have landed on this release: its history will tell
     if key is None:
         after = release.moved(_S.ABORTED, now=now, why="withdrawn: latest was blanked by hand", gate=Gate.CLOSED)
         return save(release, after.announcing(NoticeKind.ABORTED, f"{release.tag} was withdrawn", now))
