@@ -143,7 +143,7 @@ def _at_rest(history: History) -> None:
         demand(row.counted and row.status not in IN_FLIGHT, f"{row.request_id} is {row.status} and not counted")
         execution = place.stacks.executions.get(row.transform_id or "")
         # A stack that did not answer has failed, whatever becomes of the workflow that it may have started.
-        unanswered = row.status is Status.FAILED and "Timeout" in (row.error or "")
+        unanswered = row.status is Status.FAILED and (row.fell_back or "Timeout" in (row.error or ""))
         told = row.status is not Status.LOST and not unanswered and row.transform_id not in watch.redriven
         if execution is not None and told:
             demand(execution.status.value == row.status.value, f"{row.request_id} is {row.status}, and was {execution.status}")

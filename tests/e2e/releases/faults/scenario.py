@@ -253,7 +253,7 @@ def check_executions(life: Life) -> None:
         ran_as[number, state_machine_of(arn)] += 1
     assert set(ran_as.values()) <= {1}, "no request ran twice on one stack"
     on_trial = {name for arn in on_latest if f"-r{life.release.release}" in (name := arn.rsplit(":", 1)[-1])}
-    assert len(on_trial) <= life.release.granted, "never over quota"
+    assert len(on_trial) <= life.release.granted, (sorted(on_trial), life.release, "never over quota")
     assert on_trial <= {row.request_id for row in life.subject.rows(life.release)}, "nothing off the record"
 
 
@@ -282,7 +282,14 @@ def check_release(life: Life) -> None:
     assert counts[Status.FAILED] == tally.failed
     assert counts[Status.LOST] == tally.lost
     assert sum(row.unstarted for row in rows) == tally.refunded
-    assert release.claimed == tally.settled <= release.granted, "never over quota"
+    assert release.claimed == tally.settled, (
+        release.claimed,
+        tally,
+        release.batches,
+        release.open,
+        "all that was claimed is settled",
+    )
+    assert tally.settled <= release.granted, (tally, release.granted, "never over quota")
     check_executions(life)
     if life.held:
         assert life.hits_latest or case.service is Service.DYNAMODB, life.held
