@@ -166,13 +166,21 @@ class Pending:
         return _document(self.response().body)
 
     def response(self) -> Response:
-        """Read the answer, and send again while that is allowed and may help. Raises `WireFault`."""
+        """Read the answer, and send again while that is allowed and may help. Raises `WireFault`.
+
+        What was sent once and never answered stays unclear, however surely nothing came of the next try.
+        """
+        unclear: WireFault | None = None
         while True:
             try:
                 return self._receive()
             except WireFault as fault:
-                if self._left == 0 or not _worth_another(fault):
+                again = _worth_another(fault)
+                if self._left == 0 or not again:
+                    if unclear is not None and again:
+                        raise unclear from fault
                     raise
+                unclear = fault if isinstance(fault, NoAnswer | Broken) else unclear
             self._wire.wait()
             self._sent = self._send()
 
