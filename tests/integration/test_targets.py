@@ -286,11 +286,14 @@ class TestTheNetwork:
         assert (result.result, result.error) == (CallResult.TIMED_OUT, "Timeout: no answer within 500 ms")
         assert (len(seen), took < 2) == (1, True)
 
-    def test_a_state_machine_that_does_not_answer_may_be_asked_again_within_the_same_time(self, through_the_real_clients):
+    def test_a_state_machine_that_does_not_answer_may_be_asked_again_within_the_same_time(
+        self, through_the_real_clients, transport
+    ):
+        """But botocore asks once: of two tries it would tell what the last one came to, whatever the first one did."""
         with server(None) as (url, seen):
             result = through_the_real_clients(url).call(MACHINE, b"{}", "the-request", RELEASE, 500, None)
         assert result.result is CallResult.TIMED_OUT
-        assert len(seen) == 2
+        assert len(seen) == (1 if transport == "botocore" else 2)
         assert all(b"the-request" in request for request in seen)
 
     def test_a_connection_that_breaks_leaves_it_open_whether_the_work_began_and_is_not_tried_again(

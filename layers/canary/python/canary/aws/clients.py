@@ -40,8 +40,12 @@ def invoking(timeout_ms: int) -> LambdaClient:
 
 
 def starting(timeout_ms: int) -> SFNClient:
-    """A Step Functions client; starting an execution may be repeated, since its name is the request id."""
-    client: SFNClient = _with_timeout("stepfunctions", _steps(timeout_ms), 2)
+    """A Step Functions client that asks once.
+
+    Starting an execution may be repeated, since its name is the request id; but botocore tells of the last try alone, and after
+    one that was never answered a refused one would pass for "nothing was started".
+    """
+    client: SFNClient = _with_timeout("stepfunctions", _steps(timeout_ms), 1)
     return client
 
 
