@@ -8,10 +8,11 @@ from canary.domain.audit import ExecutionStatus
 from canary.domain.call import Call, CallResult
 from canary.domain.keyed import IN_PROGRESS_MS, KEEP_MS
 from canary.domain.request_id import record_of
+from canary.errors import Unavailable
 from canary.routing.problem import Problem
-from tests.fakes.aws import answer
 from tests.fakes.calls import Killed
 from tests.fakes.scene import APP, Scene, arn
+from tests.fakes.stacks import answer
 
 DAY_MS = 86_400_000
 
@@ -175,6 +176,27 @@ def test_a_takeover_waits_while_it_is_unknown_whether_latest_has_started():
     assert status_of(scene, key="order-1") == 504
     assert scene.send(key="order-1").status == 504
     assert scene.sent_to("v1") == []
+
+
+def test_a_takeover_that_cannot_read_what_latest_has_is_503_and_the_next_repeat_tells_at_once():
+    scene = opened()
+    kill(scene, "ddb.finish_key", "before", key="order-1")
+    scene.clock.pass_by(IN_PROGRESS_MS)
+    scene.calls.fail(Unavailable("ddb", "InternalServerError", "no answer"), "ddb.rows")
+    assert status_of(scene, key="order-1") == 503
+    scene.calls.let_live()
+    reply = scene.send(key="order-1")
+    assert (reply.status, reply.body["routed_to"]) == (202, "latest")
+    assert len(scene.stacks.sent) == 1
+
+
+def test_a_takeover_tells_what_became_of_it_as_soon_as_that_is_known():
+    scene = opened()
+    kill(scene, "stack.call", "before", key="order-1")
+    scene.clock.pass_by(IN_PROGRESS_MS)
+    assert status_of(scene, key="order-1") == 409
+    scene.flip()
+    assert status_of(scene, key="order-1") == 504
 
 
 def test_two_takeovers_at_once_run_it_once():

@@ -87,19 +87,22 @@ class Records:
                 raise _in_progress(found)
 
     def _take_over(self, found: KeyRecord, record: KeyRecord) -> Reply | KeyRecord:
-        """Go on with a request whose router died, under its own id; it goes to current, unless latest has it already."""
-        mine = replace(found, since=record.since)
-        if self._begin(mine, found) is not None:
-            raise _in_progress(found)
+        """Go on with a request whose router died, under its own id; it goes to current, unless latest has it already.
+
+        The row is read first: where it cannot be, or tells nothing yet, the next repeat may try at once.
+        """
         try:
             row = self._row(found.app, found.request_id)
         except Unavailable as error:
             detail = "what became of the first request with this key cannot be read just now: try again"
             raise Problem(503, detail, retry_after=2, request_id=found.request_id) from error
+        if row is not None and row.status is Status.CLAIMED:
+            raise _in_progress(found)
+        mine = replace(found, since=record.since)
+        if self._begin(mine, found) is not None:
+            raise _in_progress(found)
         if row is None or (row.status not in IN_FLIGHT and (row.unstarted or row.fell_back)):
             return mine
-        if row.status is Status.CLAIMED:
-            raise _in_progress(found)
         body = _body_of(row)
         if row.status is Status.LOST:
             detail = "latest had this request and what became of it is unknown: use a new key if it should run again"
