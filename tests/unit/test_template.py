@@ -180,12 +180,27 @@ class TestAlarms:
     def test_a_silent_flipper_is_an_alarm(self):
         assert RESOURCES["NoFlipperPassAlarm"]["Properties"]["TreatMissingData"] == "breaching"
 
-    def test_the_dashboard_shows_every_alarm(self):
-        body = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-        shown = [widget for widget in json.loads(body)["widgets"] if widget["type"] == "alarm"]
-        assert sorted(shown[0]["properties"]["alarms"]) == sorted(
-            f"${{{name}.Arn}}" for name in of_type("AWS::CloudWatch::Alarm")
-        )
+    @pytest.mark.parametrize("exported", [True, False], ids=["with an export", "without"])
+    def test_the_dashboard_shows_every_alarm_that_there_is(self, exported):
+        body, more = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+        condition, alarms, none = more["AuditExportAlarms"]["Fn::If"]
+        text = body.replace("${AuditExportAlarms}", alarms["Fn::Sub"] if exported else none)
+        shown = [widget for widget in json.loads(text)["widgets"] if widget["type"] == "alarm"]
+        there = [
+            name
+            for name in of_type("AWS::CloudWatch::Alarm")
+            if exported or RESOURCES[name].get("Condition") != condition == "ExportsAudit"
+        ]
+        assert sorted(shown[0]["properties"]["alarms"]) == sorted(f"${{{name}.Arn}}" for name in there)
+
+    def test_an_export_that_fails_is_an_alarm_which_does_not_end_because_the_pipe_was_stopped(self):
+        failed, late = (RESOURCES[f"AuditExport{how}Alarm"] for how in ("Failed", "Late"))
+        assert failed["Condition"] == late["Condition"] == "ExportsAudit"
+        assert failed["Properties"]["Dimensions"] == [{"Name": "PipeName", "Value": {"Ref": "AuditExportPipe"}}]
+        assert failed["Properties"]["TreatMissingData"] == "ignore"
+        assert late["Properties"]["Dimensions"] == [{"Name": "DeliveryStreamName", "Value": {"Ref": "AuditExportStream"}}]
+        buffering = RESOURCES["AuditExportStream"]["Properties"]["ExtendedS3DestinationConfiguration"]["BufferingHints"]
+        assert late["Properties"]["Threshold"] > 2 * buffering["IntervalInSeconds"]
 
 
 class TestContract:
