@@ -25,9 +25,16 @@ from canary.lean.parameters import LeanParameters
 from canary.lean.slots import LeanSlots
 from canary.ports import Alarms, Apps, Audit, Executions, Keys, Parameters, Records, Releases, Slots
 from tests.contract.hands import SIDES, FakeHands, Hands, MotoHands
-from tests.fakes.aws import Clock, FakeAlarms, FakeAudit, FakeKeys, FakeParameters, FakeRecords, FakeReleases, FakeStacks
+from tests.fakes.alarms import FakeAlarms
+from tests.fakes.audit import FakeAudit
 from tests.fakes.calls import Calls
+from tests.fakes.clock import Clock
 from tests.fakes.endpoint import wired
+from tests.fakes.keys import FakeKeys
+from tests.fakes.parameters import FakeParameters
+from tests.fakes.records import FakeRecords
+from tests.fakes.releases import FakeReleases
+from tests.fakes.stacks import FakeStacks
 
 REGION = "eu-west-1"
 

@@ -11,7 +11,8 @@ import pytest
 from canary.domain.alarm import AlarmState
 from canary.domain.audit import ExecutionStatus
 from canary.domain.target import execution_arn
-from tests.fakes.aws import FakeAlarms, FakeStacks
+from tests.fakes.alarms import FakeAlarms
+from tests.fakes.stacks import FakeStacks
 
 #: What the tests of this folder run against, and those of what the router needs.
 SIDES = ["fakes", "adapters"]

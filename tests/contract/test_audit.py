@@ -121,8 +121,30 @@ class TestUpdate:
         said = [audit.update(row(), RowUpdate(status=status, stopped_at=NOW)) for status in (Status.FAILED, Status.SUCCEEDED)]
         assert (said, read(audit).status) == ([True, False], Status.FAILED)
 
+    @pytest.mark.parametrize("status", [Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.LOST])
+    def test_a_transform_id_is_written_once_and_an_update_that_has_another_changes_nothing(self, audit, status):
+        audit.put(row())
+        assert audit.update(row(), RowUpdate(status=Status.RUNNING, transform_id="first", state_machine="machine"))
+        other = RowUpdate(status=status, transform_id="other", state_machine="others", stopped_at=NOW, error="of the other")
+        assert not audit.update(row(), other)
+        assert read(audit) == row(status=Status.RUNNING, transform_id="first", state_machine="machine")
+
+    @pytest.mark.parametrize("again", ["first", None])
+    @pytest.mark.parametrize("status", [Status.RUNNING, *sorted(OUTCOMES)])
+    def test_an_outcome_with_the_same_transform_id_or_with_none_is_written(self, audit, again, status):
+        audit.put(row())
+        audit.update(row(), RowUpdate(status=Status.RUNNING, transform_id="first"))
+        assert audit.update(row(), RowUpdate(status=status, transform_id=again, stopped_at=NOW))
+        assert (read(audit).status, read(audit).transform_id) == (status, "first")
+
+    def test_a_row_that_was_put_with_its_transform_id_keeps_it(self, audit):
+        audit.put(row(status=Status.RUNNING, transform_id="first"))
+        assert not audit.update(row(), RowUpdate(status=Status.RUNNING, transform_id="other"))
+        assert read(audit).transform_id == "first"
+
     def test_an_update_of_a_row_that_nobody_put_is_refused_and_makes_none(self, audit):
         assert not audit.update(row(), RowUpdate(status=Status.RUNNING))
+        assert not audit.update(row(), RowUpdate(status=Status.RUNNING, transform_id="first"))
         assert audit.rows(APP, RELEASE, ["a"]) == {}
 
 

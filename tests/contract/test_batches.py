@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from canary.domain.audit import Row, Status
+from canary.domain.audit import GRACE_MS, Row, Status
 from canary.domain.batch import Batch
 from canary.domain.release import Release
 from canary.domain.request_id import new_request_id
@@ -130,4 +130,41 @@ def test_the_rows_of_a_batch_are_counted_whatever_became_of_them(audit):
                 counted=number == 1,
             )
         )
-    assert [audit.of_batch(APP, RELEASE, name, NOW) for name in ("a", "b", "c")] == [2, 1, 0]
+    assert audit.of_batches(APP, RELEASE, {"a", "b", "c"}, NOW) == {"a": 2, "b": 1}
+    assert audit.of_batches(APP, RELEASE, {"b"}, NOW) == {"b": 1}
+    assert audit.of_batches(APP, RELEASE, set(), NOW) == {}
+    assert audit.of_batches(APP, RELEASE, {"a", *map(str, range(120))}, NOW) == {"a": 2}, "more than a filter can name"
+
+
+def test_a_row_of_a_batch_is_counted_whose_request_came_before_the_batch_was_taken(audit):
+    """A process takes a batch for a request that it has already; one much older is of no batch of that time."""
+    for early in (GRACE_MS - 1_000, GRACE_MS + 1_000):
+        request_id = new_request_id(NOW - early, 0, RELEASE)
+        audit.put(
+            Row(
+                app=APP, release=RELEASE, request_id=request_id, status=Status.CLAIMED, claimed_at=NOW, target="t", tag="v2",
+                batch="a",
+            )
+        )  # fmt: skip
+    assert audit.of_batches(APP, RELEASE, {"a"}, NOW) == {"a": 1}
+
+
+def test_those_of_other_releases_are_not_among_them(audit):
+    for release_ in (RELEASE, "00000002-0123abcd"):
+        request_id = new_request_id(NOW, 0, release_)
+        audit.put(
+            Row(
+                app=APP, release=release_, request_id=request_id, status=Status.CLAIMED, claimed_at=NOW, target="t", tag="v2",
+                batch="a",
+            )
+        )  # fmt: skip
+    assert audit.of_batches(APP, RELEASE, {"a"}, NOW) == {"a": 1}
+
+
+def test_fifty_batches_are_taken_back_in_one_write(table):
+    batches = {f"{number:032x}": Batch(2, NOW) for number in range(60)}
+    table.create(release(batches=batches, claimed=120))
+    before = read(table)
+    kept = dict(list(batches.items())[50:])
+    assert table.save(before, replace(before, claimed=before.claimed - 75, batches=kept))
+    assert (read(table).claimed, read(table).batches) == (45, kept)

@@ -24,18 +24,16 @@ from canary.routing.beside import Beside
 from canary.routing.keyed import Desk
 from canary.routing.router import Reply, Request, Router
 from canary.routing.view import View
-from tests.fakes.aws import (
-    Clock,
-    FakeAlarms,
-    FakeAudit,
-    FakeKeys,
-    FakeNotices,
-    FakeParameters,
-    FakeRecords,
-    FakeReleases,
-    FakeStacks,
-)
+from tests.fakes.alarms import FakeAlarms
+from tests.fakes.audit import FakeAudit
 from tests.fakes.calls import Calls
+from tests.fakes.clock import Clock
+from tests.fakes.keys import FakeKeys
+from tests.fakes.notices import FakeNotices
+from tests.fakes.parameters import FakeParameters
+from tests.fakes.records import FakeRecords
+from tests.fakes.releases import FakeReleases
+from tests.fakes.stacks import FakeStacks
 
 APP = "transformer"
 ACCOUNT, REGION = "123456789012", "eu-west-1"

@@ -7,8 +7,8 @@ from typing import Final
 
 _CRASH: Final = "tests/unit/test_crash_points.py -k 'killed_at_any_call or nobody_kills'"
 _FOREIGN: Final = "tests/unit/test_foreign_writes.py"
-_LIFE: Final = "tests/unit/test_lifecycle.py"
-_ROUTING: Final = "tests/unit/test_routing.py"
+_LIFE: Final = "tests/unit/lifecycle"
+_ROUTING: Final = "tests/unit/routing"
 _KEYED: Final = "tests/unit/test_keyed.py"
 
 
@@ -124,9 +124,9 @@ MUTANTS: Final = (
     ),
     Mutant(
         "count twice",
-        "domain/counting.py",
-        "return row.status not in IN_FLIGHT and not row.counted and row.request_id not in release.counted",
-        "return row.status not in IN_FLIGHT and not row.counted",
+        "flipping/count.py",
+        "rows[row.request_id] = replace(row, counted=True)",
+        "pass",
         "4: an outcome is counted once more after a crash",
     ),
     Mutant(
@@ -145,7 +145,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "clear rows that are not counted",
-        "flipping/follow.py",
+        "flipping/count.py",
         "for row in filter(None, map(rows.get, release.counted)):",
         "for row in [row for row in rows.values() if row.status not in IN_FLIGHT]:",
         "9: after a crash an outcome is never counted",
@@ -160,10 +160,18 @@ MUTANTS: Final = (
     Mutant(
         "take back a batch with what was used of it",
         "flipping/follow.py",
-        "claimed=release.claimed - (batch.slots - used)",
-        "claimed=release.claimed - batch.slots",
+        "dead[name].slots - used.get(name, 0) for name",
+        "dead[name].slots for name",
         "1: slots whose requests were sent are given back",
         ("tests/unit/test_batch.py tests/unit/judged",),
+    ),
+    Mutant(
+        "believe an index that lags behind a batch",
+        "domain/batch.py",
+        "return None if oldest is None else oldest - LAG_MS",
+        "return oldest",
+        "4: evidence is settled over requests that run",
+        ("tests/unit/judged/test_unseen.py",),
     ),
     # Deciding.
     Mutant(
@@ -220,6 +228,14 @@ MUTANTS: Final = (
         (_LIFE, "tests/unit/judged"),
     ),
     Mutant(
+        "a pause uses up the time of a gate",
+        "domain/asks.py",
+        'changes["asked_at"] = release.asked_at + now - release.since',
+        'changes["asked_at"] = release.asked_at',
+        "4: what nobody could answer is decided by default",
+        ("tests/unit/judged/test_paused_at_a_gate.py",),
+    ),
+    Mutant(
         "swap the switch and the gates",
         "operating/operator.py",
         "        self._change_app(app, lambda item: replace(item, stopped=Stopped(self.who, why, self._clock())))\n"
@@ -252,7 +268,7 @@ MUTANTS: Final = (
         "if not release.tally.succeeded:",
         "if False:",
         "4: promoted, and nothing has succeeded",
-        ("tests/unit/test_lifecycle.py tests/unit/judged",),
+        ("tests/unit/lifecycle tests/unit/judged",),
     ),
     Mutant(
         "promote without a record",
@@ -404,9 +420,17 @@ MUTANTS: Final = (
     _adapter(
         "change a finished row",
         "aws/audit.py",
-        "actions=self._actions(row, update), condition=in_flight",
+        "actions=self._actions(row, update), condition=condition",
         "actions=self._actions(row, update), condition=model.status.exists()",
         "9: an outcome changes after it was counted",
+        "tests/contract/test_audit.py",
+    ),
+    _adapter(
+        "write over a transform id",
+        "aws/audit.py",
+        "condition &= model.transform_id.does_not_exist() | (model.transform_id == update.transform_id)",
+        "pass",
+        "3: which execution a request has started can be rewritten",
         "tests/contract/test_audit.py",
     ),
     _adapter(

@@ -166,7 +166,7 @@ def _the_flipper_meets_everything(stage: Stage) -> None:
             _tried(lambda target=target: world.stacks.problem(target))
         world.executions.observe(many)
         world.executions.past(machine("v1"))
-        world.audit.of_batch(APP, release, "b", 0)
+        world.audit.of_batches(APP, release, {"b"}, 0)
         tuple(world.audit.of_release(APP, release))
         world.executions.started(machine("v1"), 0, 1)
         world.audit.put(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from canary.domain.alarm import AlarmState
 from canary.domain.app import App, Seen
 from canary.domain.baseline import Baseline
-from canary.domain.batch import Batch
+from canary.domain.batch import LAG_MS, Batch
 from canary.domain.case import case_document, case_from, case_of, sight_of
 from canary.domain.evidence import ALONE, Epoch, Gathered, Running, Share, Slice
 from canary.domain.plan import Plan, Span, Stage
@@ -91,8 +91,8 @@ class TestTheEvidence:
             hanging = release(replace(JUDGED, hung_after=hung_after), baseline=timed)
             assert case_of(hanging, Sight(control={}, running=running), NOW + 100).evidence.overdue == overdue
 
-    def test_of_what_was_claimed_after_the_oldest_batch_was_taken_some_may_run_unseen(self):
-        tail = tuple(Slice(NOW + at, 1) for at in (10, 20, 30))
+    def test_of_what_was_claimed_since_shortly_before_the_oldest_batch_was_taken_some_may_run_unseen(self):
+        tail = tuple(Slice(NOW - LAG_MS + at, 1) for at in (10, 20, 30))
         batches = {"a": Batch(5, NOW + 25), "b": Batch(5, NOW + 15)}
         for held, settled in (({}, 3), ({"a": batches["a"]}, 2), (batches, 1)):
             taken = release(gathered=Gathered(tail=tail), batches=held)

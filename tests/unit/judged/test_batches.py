@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from canary.domain.audit import GRACE_MS
-from canary.domain.batch import BATCH_MS
+from canary.domain.batch import BATCH_MS, LAG_MS
 from canary.domain.release import Verb
 from canary.errors import Unavailable
 from tests.fakes.calls import Killed
@@ -108,7 +108,9 @@ def test_a_batch_of_which_nobody_heard_the_answer_comes_back_as_well():
 def test_evidence_settles_no_further_than_the_oldest_batch_that_may_still_be_used():
     scene = opened()
     desk = scene.desk()
-    for _ in range(3):
+    scene.send(desk)
+    scene.clock.pass_by(LAG_MS)
+    for _ in range(2):
         scene.send(desk)
     scene.end_workflows()
     scene.calls.let_live()

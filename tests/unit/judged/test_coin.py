@@ -14,8 +14,8 @@ from canary.domain.request_id import digest_of, record_of
 from canary.domain.states import Gate, Hold, ReleaseState
 from canary.errors import Denied, Unavailable
 from canary.routing.problem import Problem
-from tests.fakes.aws import answer
 from tests.fakes.scene import APP, Scene, arn, machine
+from tests.fakes.stacks import answer
 
 HALF = {"stages": [{"weight": 50}]}
 WINS, LOSES = 0.0, 0.99

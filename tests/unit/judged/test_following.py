@@ -12,7 +12,7 @@ from canary.domain.counting import accounted
 from canary.domain.release import Release, Verb
 from canary.domain.states import ReleaseState
 from canary.errors import Unavailable
-from canary.flipping import follow as follow_module
+from canary.flipping import count as count_module
 from canary.flipping.follow import follow
 from tests.fakes.calls import Killed
 from tests.fakes.scene import APP, USUAL_MS, Scene, arn, machine
@@ -84,7 +84,7 @@ def test_one_that_is_found_by_its_name_counts_with_its_duration():
 
 
 class TestCounting:
-    """Outcomes are counted fifty at a time, each batch in one write."""
+    """Outcomes are counted fifty at a time, each part in one write."""
 
     def spent(self, number: int) -> Scene:
         scene = opened({"stages": [{"quota": 200}], "max_failure_rate": 0.05})
@@ -135,11 +135,11 @@ class TestCounting:
 class TestMarks:
     """What is counted is marked in the release, and the marks go once the rows say it: the item stays small."""
 
-    BATCH = 4
+    PART = 4
 
     @pytest.fixture(autouse=True)
-    def _small_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(follow_module, "_BATCH", self.BATCH)
+    def _small_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(count_module, "_PART", self.PART)
 
     def spent(self, number: int, failed: int = 0) -> Scene:
         scene = opened({"stages": [{"quota": 40}], "max_failure_rate": 0.9})
@@ -160,11 +160,11 @@ class TestMarks:
         scene.calls.on_call = look
         return seen
 
-    def test_they_are_never_more_than_one_batch(self):
+    def test_they_are_never_more_than_one_part(self):
         scene = self.spent(15)
         seen = self.marks(scene)
         scene.flip()
-        assert (max(seen), scene.only_release().counted) == (self.BATCH, {})
+        assert (max(seen), scene.only_release().counted) == (self.PART, {})
         assert scene.only_release().tally.succeeded == 15
 
     @pytest.mark.parametrize("left", [1, 4, 11])
@@ -178,8 +178,8 @@ class TestMarks:
             scene.audit.table[APP, row.release, row.request_id] = replace(row, status=Status.SUCCEEDED, stopped_at=scene.clock())
         seen = self.marks(scene)
         scene.flip()
-        assert seen[: -(-left // self.BATCH)] == [max(0, left - self.BATCH * (n + 1)) for n in range(-(-left // self.BATCH))]
-        assert max(seen) <= max(left, self.BATCH)
+        assert seen[: -(-left // self.PART)] == [max(0, left - self.PART * (n + 1)) for n in range(-(-left // self.PART))]
+        assert max(seen) <= max(left, self.PART)
         release = scene.only_release()
         assert (release.tally.succeeded, release.counted, release.in_flight) == (15, {}, 0)
         assert sum(share.finished for share in release.gathered.shares.values()) == 15

@@ -11,8 +11,8 @@ from canary.domain.audit import ExecutionStatus, Status
 from canary.domain.call import Call, CallResult
 from canary.domain.release import Release, Verb
 from canary.domain.states import Gate, ReleaseState
-from tests.fakes.aws import answer
 from tests.fakes.scene import APP, LONG_MS, Scene, arn
+from tests.fakes.stacks import answer
 
 HOUR_MS = 3_600_000
 _S = ReleaseState

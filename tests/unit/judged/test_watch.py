@@ -10,8 +10,8 @@ from canary.domain.evidence import Epoch
 from canary.domain.release import Verb
 from canary.domain.states import ReleaseState
 from canary.errors import Denied, Unavailable
-from tests.fakes.aws import answer
 from tests.fakes.scene import APP, LONG_MS, Scene, arn, machine
+from tests.fakes.stacks import answer
 
 HOUR_MS = 3_600_000
 _S = ReleaseState

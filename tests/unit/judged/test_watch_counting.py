@@ -10,9 +10,9 @@ from canary.domain.release import Release
 from canary.domain.states import Hold, ReleaseState
 from canary.errors import Denied, Unavailable
 from canary.flipping import watch
-from tests.fakes import aws
-from tests.fakes.aws import answer
+from tests.fakes import stacks
 from tests.fakes.scene import LONG_MS, Scene, arn, machine
+from tests.fakes.stacks import answer
 
 HOUR_MS = 3_600_000
 DENIED = Denied("sfn", "AccessDenied", "no")
@@ -68,8 +68,8 @@ class TestMoreThanAListHolds:
     @pytest.fixture(autouse=True)
     def _short_lists(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(watch, "MOST_PAST", 40)
-        monkeypatch.setattr(aws, "MOST_PAST", 40)
-        monkeypatch.setattr(aws, "_PAGE", 10)
+        monkeypatch.setattr(stacks, "MOST_PAST", 40)
+        monkeypatch.setattr(stacks, "_PAGE", 10)
 
     def test_counting_begins_anew_with_the_newest_and_a_good_version_stays(self):
         """One of a hundred fails, as before the release. Of the starts no more are ever known than a list holds: of failures

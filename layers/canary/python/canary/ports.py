@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from canary.domain.alarm import AlarmState
@@ -94,7 +94,7 @@ class Audit(Protocol):
         """Put a row, unless there is one: then return that one, and change nothing."""
 
     def update(self, row: Row, update: RowUpdate) -> bool:
-        """Move a row in flight on; False when it is not in flight any more."""
+        """Move a row in flight on; False when it is not in flight any more, or has another transform id."""
 
     def rows(self, app: str, release: str, request_ids: Iterable[str]) -> Mapping[str, Row]:
         """Read rows, consistently; missing ones are absent."""
@@ -108,8 +108,8 @@ class Audit(Protocol):
     def of_release(self, app: str, release: str, *, newest_first: bool = False) -> Iterable[Row]:
         """Read all rows of a release by pages, oldest first unless it is said otherwise."""
 
-    def of_batch(self, app: str, release: str, batch_id: str, since: int) -> int:
-        """Count the rows of a batch that was taken then, consistently."""
+    def of_batches(self, app: str, release: str, batch_ids: Collection[str], since: int) -> Mapping[str, int]:
+        """Count the rows of batches, consistently; one without rows is absent. ``since``: when the oldest was taken."""
 
 
 class Records(Protocol):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pynamodb.expressions.update import Action
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _SERVICE: Final = "DynamoDB"
 _BATCH: Final = 100
+#: A filter names no more; of more batches all rows are read, and those of others left out here.
+_MOST_NAMED: Final = 100
 
 
 class AuditTable:
@@ -40,11 +43,13 @@ class AuditTable:
         return self._row(there) if there else self.rows(row.app, row.release, [row.request_id]).get(row.request_id)
 
     def update(self, row: Row, update: RowUpdate) -> bool:
-        """Move a row in flight on; False when it is not in flight any more."""
+        """Move a row in flight on; False when it is not in flight any more, or has another transform id."""
         model = self._model
-        in_flight = model.status.is_in(*(status.value for status in sorted(IN_FLIGHT)))
+        condition = model.status.is_in(*(status.value for status in sorted(IN_FLIGHT)))
+        if update.transform_id is not None:
+            condition &= model.transform_id.does_not_exist() | (model.transform_id == update.transform_id)
         kwargs = model(_release_id(row.app, row.release), row.request_id).get_update_kwargs_from_instance(
-            actions=self._actions(row, update), condition=in_flight
+            actions=self._actions(row, update), condition=condition
         )
         return self._write(kwargs)
 
@@ -95,24 +100,29 @@ class AuditTable:
             for page in pages:
                 yield from (self._row(item) for item in page["Items"])
 
-    def of_batch(self, app: str, release: str, batch_id: str, since: int) -> int:
-        """Count the rows of a batch that was taken then, consistently. Their ids sort by time; some are older than the batch."""
+    def of_batches(self, app: str, release: str, batch_ids: Collection[str], since: int) -> Mapping[str, int]:
+        """Count the rows of batches, consistently; one without rows is absent. ``since``: when the oldest was taken.
+
+        One query, by pages, however many batches: rows' ids sort by time, and some are older than their batch.
+        """
+        if not batch_ids:
+            return {}
+        names = {f":{number}": {"S": name} for number, name in enumerate(batch_ids)} if len(batch_ids) <= _MOST_NAMED else {}
         first = new_request_id(since - GRACE_MS, 0)
+        found: Counter[str] = Counter()
         with translated(_SERVICE):
             pages = self._client.get_paginator("query").paginate(
                 TableName=self._table,
                 KeyConditionExpression="release_id = :release AND request_id > :first",
-                FilterExpression="#batch = :batch",
+                FilterExpression=f"#batch IN ({', '.join(names)})" if names else "attribute_exists (#batch)",
+                ProjectionExpression="#batch",
                 ExpressionAttributeNames={"#batch": "batch"},
-                ExpressionAttributeValues={
-                    ":release": {"S": _release_id(app, release)},
-                    ":first": {"S": first},
-                    ":batch": {"S": batch_id},
-                },
-                Select="COUNT",
+                ExpressionAttributeValues={":release": {"S": _release_id(app, release)}, ":first": {"S": first}, **names},
                 ConsistentRead=True,
             )
-            return sum(page["Count"] for page in pages)
+            for page in pages:
+                found.update(item["batch"]["S"] for item in page["Items"])
+        return {name: found[name] for name in batch_ids if name in found}
 
     def _actions(self, row: Row, update: RowUpdate) -> list[Any]:
         model = self._model

@@ -22,10 +22,12 @@ def taken(write: Write, name: str, slots: int, granted: int, unused: tuple[str, 
         item = write(slots, granted, back)
         if item is None:
             return slots
-        batches = item.get("batches", {}).get("M", {})
+        batches = item.get("batches", {}).get("M")
+        if batches is None:  # there is no such release, or it has no place for batches
+            return 0
         if name in batches:
             return int(batches[name]["S"].split(" ")[0])
-        if not item or item["gate"]["S"] != Gate.OPEN:
+        if item["gate"]["S"] != Gate.OPEN:
             return 0
         if back is not None and back[0] not in batches:  # the flipper took it for dead
             back = None

@@ -79,7 +79,8 @@ class ReleaseTable:
         model, (name, taken) = self._releases, batch
         returned = unused[1] if unused else 0
         mine = model.batches[name]
-        condition = (model.gate == Gate.OPEN.value) & (model.granted >= granted) & mine.does_not_exist()
+        # A release that an older version has opened has no place for batches, and an update of it would be an error.
+        condition = (model.gate == Gate.OPEN.value) & (model.granted >= granted) & model.batches.exists() & mine.does_not_exist()
         condition &= model.claimed <= granted - taken.slots + returned
         actions: list[Action] = [model.claimed.set(model.claimed + (taken.slots - returned)), mine.set(batch_text(taken))]
         if unused:

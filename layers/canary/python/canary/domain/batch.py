@@ -7,6 +7,7 @@ did not use it gives back with its next batch; of a process that is gone the fli
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,8 @@ from canary.domain.audit import GRACE_MS
 
 #: So long a process gives slots out of a batch: stop means stop within it.
 BATCH_MS: Final = 3_000
+#: Indexes of a table lag behind it, and in no order: by seconds at most, and a row is put a little after its claim.
+LAG_MS: Final = 10_000
 #: More are never taken at once.
 MOST_SLOTS: Final = 200
 
@@ -32,6 +35,17 @@ class Batch:
     def over(self, now: int) -> bool:
         """Whether no row of it can come any more: a request outlives neither its slot's time nor the router's own timeout."""
         return now > self.taken_at + BATCH_MS + GRACE_MS
+
+
+def unseen_since(batches: Iterable[Batch]) -> int | None:
+    """Since when requests may run that no pass has seen; None while all are seen.
+
+    Without batches the counters tell whether the index of rows in flight shows all that runs. How many slots of a batch are used
+    they do not tell: so rows of an open batch that are seen may hide that others, whose batches have come back, are not yet.
+    These were put shortly before the oldest batch was taken, or later.
+    """
+    oldest = min((batch.taken_at for batch in batches), default=None)
+    return None if oldest is None else oldest - LAG_MS
 
 
 def size_after(batch: Batch | None, used: int, now: int) -> int:

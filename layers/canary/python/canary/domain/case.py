@@ -9,6 +9,7 @@ from typing import Any
 from canary.domain.alarm import AlarmState
 from canary.domain.app import Seen
 from canary.domain.baseline import Baseline
+from canary.domain.batch import unseen_since
 from canary.domain.evidence import Epoch, Evidence, gather
 from canary.domain.judge import Case, Verdict, judge
 from canary.domain.measure import Numbers
@@ -68,7 +69,7 @@ def _evidence(release: Release, sight: Sight, watch: WatchSight | None, now: int
         hung_after=release.plan.hung_after,
         lost=release.tally.lost,
         now=now,
-        unseen_since=min((batch.taken_at for batch in release.batches.values()), default=None),
+        unseen_since=unseen_since(release.batches.values()),
     )
     if sight.uncompared:  # perhaps current fails as often: then what the coin sent says nothing of latest
         evidence = replace(evidence, epochs=())

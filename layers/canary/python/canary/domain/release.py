@@ -131,7 +131,8 @@ class Release:
 
     ``granted`` slots are allowed so far, up to ``allowed`` of them in this stage (None: as the evidence or the coin gives them);
     ``share`` is the coin's, in parts of 10,000. ``forgiven`` are unknown or refunded ones that an operator let pass.
-    ``stage_base`` requests were known or on their way when the stage began; ``asked_at`` a person was first asked at its gate.
+    ``stage_base`` requests were known or on their way when the stage began; ``asked_at`` a person was first asked at its gate,
+    or later by as long as it was paused there.
     ``accepted``: target and plan were looked at, and the preflight may run. ``against`` is the current that it is compared with,
     whose ``baseline`` and ``control`` these are. ``behind`` names the release that goes first, and that routers serve meanwhile.
     ``returning``: it was taken back, and that is being taken back. ``record`` names its newest evidence record.

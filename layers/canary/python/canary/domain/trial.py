@@ -70,6 +70,8 @@ def _decided(release: Release, seen: Seen, case: Case, verdict: Verdict, now: in
         why = f"no longer so: {release.reason}"
         asked_at = None if lapsed else release.asked_at
         return save(release, release.moved(_S.RUNNING, now=now, why=why, gate=gate_now, asked_at=asked_at))
+    if going and release.asked_at is not None:  # it was paused at its gate, and what ran on has changed the verdict
+        return save(release, release.noted("approval lapsed", now=now, why=verdict.reason, asked_at=None))
     return _grant(release, case) if going else None
 
 
@@ -79,7 +81,7 @@ def _at_the_gate(release: Release, seen: Seen, case: Case, verdict: Verdict, gat
         until = f"; after {duration(gate.timeout_ms)} without an answer the plan says {gate.default}"
         why = f"stage {release.stage + 1} waits for approval: {verdict.reason}{until}"
         step = held(release, Hold.APPROVAL, why, now, str(verdict))
-        asked_at = release.asked_at if release.asked_at is not None else now  # a pause does not begin the gate's time anew
+        asked_at = release.asked_at if release.asked_at is not None else now  # after a pause the gate's time goes on
         return replace(step, after=replace(step.after, asked_at=asked_at))
     if now < (release.asked_at or release.since) + gate.timeout_ms:
         return None

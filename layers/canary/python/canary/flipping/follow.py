@@ -6,35 +6,23 @@ flight; then the mark goes. Whatever a crash leaves undone, the next pass finds 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import Final, TypeVar
+from typing import Final
 
 from canary.domain.audit import IN_FLIGHT, Arm, ExecutionStatus, Row, RowUpdate, Status, abandoned, settle
-from canary.domain.counting import accounted, is_new
+from canary.domain.counting import is_new
 from canary.domain.evidence import Running
 from canary.domain.plan import OnAbort
 from canary.domain.release import Release
 from canary.domain.states import ReleaseState
 from canary.domain.target import InvalidTarget, TargetKind, execution_arn, is_execution, parse_target
 from canary.errors import Unavailable
+from canary.flipping.count import count, parts
 from canary.flipping.world import World
 
-#: Ids in one write: an expression has 4 KB.
-_BATCH: Final = 50
 #: After so many workflows that could not be stopped the next pass tries again.
 _MOST_TROUBLES: Final = 3
-
-T = TypeVar("T")
-
-_METRICS = {
-    Status.SUCCEEDED: "OutcomeSucceeded",
-    Status.FAILED: "OutcomeFailed",
-    Status.TIMED_OUT: "OutcomeTimedOut",
-    Status.ABORTED: "OutcomeAborted",
-    Status.LOST: "OutcomeLost",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +54,7 @@ def follow(world: World, release: Release) -> Followed:
     whole = _is_whole(release, rows)
     _fence_off(world, release, rows)
     blind = _settle_rows(world, release, rows)
-    uncounted = _count(world, release, rows, whole=whole)
+    uncounted = count(world, release, rows, whole=whole)
     return Followed(
         running=_running(release, rows, uncounted),
         controls=sum(row.arm is Arm.CURRENT and row.status in IN_FLIGHT for row in rows.values()),
@@ -85,13 +73,20 @@ def _is_whole(release: Release, rows: Mapping[str, Row]) -> bool:
 
 
 def _without_dead_batches(world: World, release: Release) -> Release:
-    """Take back what processes that are gone had not used of their batches: their rows tell what they had."""
-    for batch_id, batch in release.batches.items():
-        if not batch.over(world.clock()):
-            continue
-        used = world.audit.of_batch(release.app, release.release, batch_id, batch.taken_at)
-        kept = {name: each for name, each in release.batches.items() if name != batch_id}
-        after = replace(release, claimed=release.claimed - (batch.slots - used), batches=kept)
+    """Take back what processes that are gone had not used of their batches: their rows tell what they had.
+
+    All are found dead before their rows are counted: after that none can come. Hundreds may have died at once.
+    """
+    now = world.clock()
+    dead = {name: batch for name, batch in release.batches.items() if batch.over(now)}
+    if not dead:
+        return release
+    oldest = min(batch.taken_at for batch in dead.values())
+    used = world.audit.of_batches(release.app, release.release, dead.keys(), oldest)
+    for names in parts(dead):
+        unused = sum(dead[name].slots - used.get(name, 0) for name in names)
+        kept = {name: each for name, each in release.batches.items() if name not in names}
+        after = replace(release, claimed=release.claimed - unused, batches=kept)
         if not world.releases.save(release, after):
             break
         release = replace(after, rev=release.rev + 1)
@@ -182,71 +177,3 @@ def _updated(row: Row, update: RowUpdate) -> Row:
         started_at=update.started_at if update.started_at is not None else row.started_at,
         stopped_at=update.stopped_at,
     )
-
-
-def _count(world: World, release: Release, rows: dict[str, Row], *, whole: bool) -> frozenset[str]:
-    """Count what has ended and is not counted, and clear what is: the release first, the rows after it.
-
-    One batch after the other, so that the release never holds more than a few marks. Evidence settles only while the ``whole``
-    of what runs is known. Returns the ids that have ended and could not be counted, since somebody else was faster.
-    """
-    tell = release.control is None  # a control sample tells at once where current's workflows run
-    news = [row for row in rows.values() if is_new(row, release) or row.request_id in release.open or (tell and _sample(row))]
-    current: Release | None = release
-    for number, batch in enumerate(([], *_batches(news))):
-        current = _cleared(world, current, rows) if current else None
-        if current and batch:
-            batch = [rows[row.request_id] for row in batch]  # noqa: PLW2901 - some were counted before, and cleared just now
-            current = _counted(world, current, batch, rows, news[number * _BATCH :], whole=whole)
-        if current is None:
-            return frozenset(row.request_id for row in news[max(0, number - 1) * _BATCH :] if is_new(row, release))
-    _cleared(world, current or release, rows)
-    return frozenset()
-
-
-def _counted(
-    world: World, release: Release, batch: Sequence[Row], rows: Mapping[str, Row], later: Sequence[Row], *, whole: bool
-) -> Release | None:
-    """Count a batch in one write; None when somebody else was faster."""
-    after = accounted(release, batch)
-    after = _absorbed(after, rows, later) if whole else after
-    if not world.releases.save(release, after):
-        return None
-    for row in batch:
-        if is_new(row, release) and row.arm is Arm.LATEST:
-            world.count(_METRICS[row.status], release.app, 1)
-    return replace(after, rev=release.rev + 1)
-
-
-def _cleared(world: World, release: Release, rows: dict[str, Row]) -> Release | None:
-    """Take what is counted out of the index of rows in flight, then its marks out of the release; None: others were faster."""
-    for row in filter(None, map(rows.get, release.counted)):
-        if not row.counted:
-            world.audit.mark_counted(row)
-            rows[row.request_id] = replace(row, counted=True)
-    current = release
-    for ids in _batches(release.counted):
-        after = replace(current, counted={name: status for name, status in current.counted.items() if name not in ids})
-        if not world.releases.save(current, after):
-            return None
-        current = replace(after, rev=current.rev + 1)
-    return current
-
-
-def _sample(row: Row) -> bool:
-    return row.arm is Arm.CURRENT and row.status is Status.RUNNING
-
-
-def _absorbed(release: Release, rows: Mapping[str, Row], later: Sequence[Row]) -> Release:
-    """The release with its evidence settled up to the oldest claim that has not ended, or is not counted yet."""
-    going = [row.claimed_at for row in rows.values() if row.status in IN_FLIGHT and row.arm is Arm.LATEST]
-    unseen = [at for request_id, at in release.open.items() if request_id not in rows]
-    unseen += [batch.taken_at for batch in release.batches.values()]
-    oldest = min((*going, *unseen, *(row.claimed_at for row in later)), default=None)
-    return replace(release, gathered=release.gathered.settled_before(oldest))
-
-
-def _batches(items: Iterable[T]) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, _BATCH)):
-        yield batch

@@ -68,11 +68,16 @@ def _failures(world: World, release: Release, machine: str, watched: Watched) ->
 
 
 def _settled(release: Release, watched: Watched, found: list[Execution], now: int) -> Watched:
-    """Count for good what no other failure will start before: what runs for longer than that hangs."""
+    """Count for good what no other failure will start before: what runs for longer than that hangs.
+
+    Where nothing is known of durations, the older half of what a list holds: of more, none would be counted any more. A failure
+    that started before those, and ends after them, is missed.
+    """
     longest = release.baseline.overdue_ms(release.plan.hung_after)
-    if longest is None or len(found) <= MANY:
+    if len(found) <= (MANY if longest is not None else MOST_PAST // 2):
         return watched
-    until = max(watched.failed_until, min(watched.until, now - longest))
+    settled = now - longest if longest is not None else sorted(each.started_at or 0 for each in found)[len(found) // 2]
+    until = max(watched.failed_until, min(watched.until, settled))
     return replace(watched, failed_until=until, failed=watched.failed + sum(_before(each, until) for each in found))
 
 

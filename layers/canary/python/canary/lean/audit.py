@@ -14,6 +14,7 @@ from canary.wire.endpoints import DYNAMODB
 
 _BATCH: Final = 100
 _IN_FLIGHT: Final = tuple(text(status.value) for status in sorted(IN_FLIGHT))
+_AND_WRITTEN_ONCE: Final = "(#0 IN (:0, :1) AND (attribute_not_exists (#1) OR #1 = :2))"
 
 
 class LeanAudit:
@@ -41,11 +42,11 @@ class LeanAudit:
         return _row(there) if there else self.rows(row.app, row.release, [row.request_id]).get(row.request_id)
 
     def update(self, row: Row, update: RowUpdate) -> bool:
-        """Move a row in flight on; False when it is not in flight any more."""
+        """Move a row in flight on; False when it is not in flight any more, or has another transform id."""
         document = {
             "TableName": self._table,
             "Key": _key(row.app, row.release, row.request_id),
-            "ConditionExpression": "#0 IN (:0, :1)",
+            "ConditionExpression": "#0 IN (:0, :1)" if update.transform_id is None else _AND_WRITTEN_ONCE,
             **_changes(row, update).document(),
         }
         return written(self._wire, "UpdateItem", document) is None
@@ -67,6 +68,8 @@ class LeanAudit:
 
 def _changes(row: Row, update: RowUpdate) -> Setting:
     changes = Setting("status", values=_IN_FLIGHT)
+    if update.transform_id is not None:
+        changes = Setting("status", "transform_id", values=(*_IN_FLIGHT, text(update.transform_id)))
     changes.set("status", text(update.status.value))
     for name, words in (
         ("transform_id", update.transform_id),

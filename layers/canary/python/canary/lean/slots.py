@@ -137,7 +137,8 @@ class LeanSlots:
 def _batch_write(name: str, slots: int, taken_at: int, granted: int, unused: tuple[str, int] | None) -> dict[str, Any]:
     """No expression can add two attributes: so ``granted``, which never falls below what is claimed, comes from outside."""
     returned = unused[1] if unused else 0
-    condition = "(((#0 = :0 AND #1 >= :1) AND attribute_not_exists (#2.#3)) AND #4 <= :2)"
+    # A release that an older version has opened has no place for batches, and an update of it would be an error.
+    condition = "((((#0 = :0 AND #1 >= :1) AND attribute_exists (#2)) AND attribute_not_exists (#2.#3)) AND #4 <= :2)"
     names = {"#0": "gate", "#1": "granted", "#2": "batches", "#3": name, "#4": "claimed"}
     values = {":0": text(Gate.OPEN.value), ":1": number(granted), ":2": number(granted - slots + returned)}
     changes = "SET #4 = #4 + :3, #2.#3 = :4"

@@ -48,7 +48,7 @@ class Audit(Protocol):
         """Put a row, unless there is one: then return that one, and change nothing."""
 
     def update(self, row: Row, update: RowUpdate) -> bool:
-        """Move a row in flight on; False when it is not in flight any more."""
+        """Move a row in flight on; False when it is not in flight any more, or has another transform id."""
 
     def rows(self, app: str, release: str, request_ids: Iterable[str]) -> Mapping[str, Row]:
         """Read rows, consistently; missing ones are absent."""
