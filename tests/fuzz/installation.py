@@ -9,8 +9,8 @@ from typing import Any
 from canary.aws import answers
 from canary.domain.call import Call
 from canary.domain.target import Target
-from tests.fakes.aws import FakeStacks
 from tests.fakes.scene import Scene, arn
+from tests.fakes.stacks import FakeStacks
 
 
 @dataclass

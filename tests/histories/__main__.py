@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 
 from tests.histories.history import History
@@ -26,10 +28,7 @@ def main() -> int:
     if not last and given.minutes is None:
         parser.error("say --seeds A:B, or --minutes")
     if given.tell:
-        histories = [History(seed).run() for seed in range(int(first), int(last))]
-        for history in histories:
-            print(tell(history))
-        return int(any(history.broken for history in histories))
+        return _told(range(int(first), int(last)))
     if given.brief:
         return _brief(range(int(first), int(last)))
     reached = soak(int(first), int(last) if last else None, minutes=given.minutes, jobs=given.jobs)
@@ -37,6 +36,15 @@ def main() -> int:
     for seed, what in sorted(reached.broken.items()):
         print(f"seed {seed}: {what}", file=sys.stderr)
     return int(bool(reached.broken))
+
+
+def _told(seeds: range) -> int:
+    broken = 0
+    for seed in seeds:
+        history = History(seed).run()
+        broken += bool(history.broken)
+        print(tell(history))
+    return int(bool(broken))
 
 
 def _brief(seeds: range) -> int:
@@ -47,5 +55,18 @@ def _brief(seeds: range) -> int:
     return 0
 
 
+def _piped() -> int:
+    """Run `main`, whose reader may have seen enough before all is told: ``head`` has."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        nobody = os.open(os.devnull, os.O_WRONLY)  # reads what is still to be flushed when the interpreter ends
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nobody, stream.fileno())
+        return 128 + signal.SIGPIPE
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_piped())

@@ -17,22 +17,19 @@ from canary.operating.operator import Operator
 from canary.routing.keyed import Desk
 from canary.routing.router import Router
 from canary.routing.view import View
-from tests.fakes.aws import (
-    Clock,
-    EventualSlots,
-    FakeAlarms,
-    FakeAudit,
-    FakeKeys,
-    FakeNotices,
-    FakeParameters,
-    FakeRecords,
-    FakeReleases,
-)
+from tests.fakes.alarms import FakeAlarms
+from tests.fakes.audit import FakeAudit
+from tests.fakes.clock import Clock
+from tests.fakes.keys import FakeKeys
+from tests.fakes.notices import FakeNotices
+from tests.fakes.parameters import FakeParameters
+from tests.fakes.records import FakeRecords
+from tests.fakes.releases import EventualSlots, FakeReleases
 from tests.fakes.scene import ACCOUNT, APP, REGION, arn, machine
 from tests.histories.invariants import Watch
 from tests.histories.scheduling import Switchboard
 from tests.histories.stacks import HistoryStacks
-from tests.histories.theme import Kind, Theme, plan_text
+from tests.histories.theme import OPERATOR, Kind, Theme, plan_text
 
 #: A past of current, so that judged releases have something to be compared with.
 _PAST, _EVERY_MS, _TAKES_MS = 30, 600_000, 60_000
@@ -129,7 +126,7 @@ class Installation:
 
     def operator(self, clock: Callable[[], int]) -> Operator:
         """An operator at a terminal."""
-        return Operator(self.parameters, self.releases, self.releases, _Asleep(), who="ops", clock=clock)
+        return Operator(self.parameters, self.releases, self.releases, _Asleep(), who=OPERATOR, clock=clock)
 
     def _log(self, message: str, **facts: object) -> None:
         error = str(facts.get("error", ""))

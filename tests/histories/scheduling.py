@@ -12,8 +12,8 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from canary.errors import Denied, Unavailable
-from tests.fakes.aws import Clock
 from tests.fakes.calls import Calls, Killed
+from tests.fakes.clock import Clock
 
 
 class Fault(StrEnum):

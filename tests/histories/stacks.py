@@ -10,8 +10,8 @@ from canary.domain.audit import Execution, ExecutionStatus
 from canary.domain.call import Call, CallResult
 from canary.domain.target import Target, TargetKind, execution_arn
 from canary.errors import Unavailable
-from tests.fakes.aws import FakeStacks
 from tests.fakes.scene import ACCOUNT, REGION
+from tests.fakes.stacks import FakeStacks
 from tests.histories.scheduling import LOST, Switchboard
 from tests.histories.theme import Kind, Theme
 

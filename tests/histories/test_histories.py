@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -42,3 +43,17 @@ def test_a_seed_is_the_same_history_in_every_process() -> None:
         for seed in ("0", "1")
     }
     assert len(told) == 1
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly() -> None:
+    """As ``python -m tests.histories --tell | head -1`` has."""
+    command = [sys.executable, "-m", "tests.histories", "--seeds", "0:5", "--tell"]
+    with subprocess.Popen(
+        command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as telling:
+        assert telling.stdout is not None
+        assert telling.stderr is not None
+        assert telling.stdout.readline()
+        telling.stdout.close()
+        assert not telling.stderr.read()
+        assert telling.wait() == 128 + signal.SIGPIPE

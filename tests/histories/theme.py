@@ -11,6 +11,9 @@ from typing import Any
 
 from tests.histories.scheduling import Fault
 
+#: How far a clock may be off, and who all operators are.
+SKEW_MS = 1_500
+OPERATOR = "ops"
 TWO = [{"quota": 2}]
 #: Plans by their names; the texts of some cannot be read.
 PLANS: Mapping[str, Any] = {
@@ -147,7 +150,7 @@ def theme_of(rng: random.Random) -> Theme:
         keyed=rng.choice((0, 0.2, 0.6)),
         leaps=rng.choice((0.002, 0.01, 0.03)),
         bursts=rng.choice((0.0, 0.5, 0.8)),
-        skewed=rng.choice((0, 0, 1_500)),
+        skewed=rng.choice((0, 0, SKEW_MS)),
         keys=4,
     )
     return _aimed(theme, rng) if rng.random() < 0.3 else theme

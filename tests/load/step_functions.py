@@ -15,7 +15,7 @@ from botocore.config import Config
 
 from canary.domain.audit import Execution
 from canary.domain.target import state_machine_of
-from tests.fakes.aws import Clock
+from tests.fakes.clock import Clock
 
 REGION: Final = "eu-west-1"
 #: Tokens, and how many come back each second: the rates of large regions, as AWS publishes them.

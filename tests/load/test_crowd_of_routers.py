@@ -38,9 +38,16 @@ from canary.lean.audit import LeanAudit
 from canary.lean.slots import LeanSlots
 from canary.routing.router import Request, Router
 from canary.routing.view import View
-from tests.fakes.aws import Clock, FakeAlarms, FakeAudit, FakeNotices, FakeParameters, FakeRecords, FakeReleases, FakeStacks
+from tests.fakes.alarms import FakeAlarms
+from tests.fakes.audit import FakeAudit
 from tests.fakes.calls import Calls
+from tests.fakes.clock import Clock
+from tests.fakes.notices import FakeNotices
+from tests.fakes.parameters import FakeParameters
+from tests.fakes.records import FakeRecords
+from tests.fakes.releases import FakeReleases
 from tests.fakes.scene import ACCOUNT, APP, REGION, machine
+from tests.fakes.stacks import FakeStacks
 from tests.load.moto_wire import MotoWire
 
 AT_ONCE = 2_000

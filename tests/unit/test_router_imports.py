@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -21,14 +22,35 @@ FORBIDDEN = {
 }  # fmt: skip
 
 
+COLLECTED = """
+import gc, json
+looks = lambda: sum(stats["collections"] for stats in gc.get_stats())
+before = looks()
+from router import app
+print(json.dumps([gc.isenabled(), gc.get_freeze_count(), looks() - before]))
+"""
+
+
 def imported(transport: str) -> set[str]:
     given = {
         "CANARY_PREFIX": "/canary", "CANARY_RELEASES_TABLE": "r", "CANARY_AUDIT_TABLE": "a", "CANARY_TARGET_PATTERN": "*",
         "CANARY_ACCOUNT": "123456789012", "CANARY_ENVIRONMENT": "local", "AWS_REGION": "eu-west-1", "CANARY_TRANSPORT": transport,
         "AWS_DEFAULT_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S", "PATH": os.defpath,
     }  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", STARTED], env=given, capture_output=True, text=True, check=True)
-    return set(json.loads(done.stdout))
+    return set(told(STARTED, given))
+
+
+def told(script: str, environ: dict[str, str]) -> list[Any]:
+    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)
+    found: list[Any] = json.loads(done.stdout)
+    return found
+
+
+def test_garbage_is_not_looked_for_among_what_is_imported_and_is_from_then_on():
+    on, frozen, looks = told(COLLECTED, {"AWS_REGION": "eu-west-1", "PATH": os.defpath})
+    assert on
+    assert frozen > 10_000
+    assert looks < 5, "a start made some dozens"
 
 
 def test_on_the_lean_transport_a_router_imports_no_sdk_and_nothing_that_only_some_requests_need():

@@ -152,12 +152,15 @@ def _rollback(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -
         return abort(running, f"rollback of {release.tag} by {ask.who}", now, ask.who) if running else None
     if why := cannot_go_back(release, seen):
         return _refuse(release, rest, ask, why, now)
-    return save(release, rolling_back(_once(rest), seen, now, _why(ask), ask.who))
+    return save(release, rolling_back(_once(rest, now), seen, now, _why(ask), ask.who))
 
 
-def _once(rest: Release) -> Release:
+def _once(rest: Release, now: int) -> Release:
     """Strike off what others asked at the same time: they meant this rollback, and not to take it back in its turn."""
-    return replace(rest, asks=tuple(ask for ask in rest.asks if ask.verb is not Verb.ROLLBACK))
+    for ask in [ask for ask in rest.asks if ask.verb is Verb.ROLLBACK]:
+        others = tuple(other for other in rest.asks if other is not ask)
+        rest = rest.noted("rollback asked for as well", now=now, why=_why(ask), who=ask.who, asks=others)
+    return rest
 
 
 def _others(release: Release, seen: Seen) -> list[Release]:
@@ -199,7 +202,7 @@ def _return(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -> 
         return _refuse(release, rest, ask, "current is missing or must not be called", now)
     if seen.serving.target.arn == release.target:
         return _refuse(release, rest, ask, "it is the current stack already", now)
-    after = promoting(_once(rest), seen, now, _why(ask), f"it was current before; {_why(ask)}", ask.who)
+    after = promoting(_once(rest, now), seen, now, _why(ask), f"it was current before; {_why(ask)}", ask.who)
     return save(release, replace(after, returning=True))
 
 

@@ -134,13 +134,13 @@ class Operator:
         """Close the gates of an app, whatever its releases do: first the app's own switch, then each gate."""
         self._change_app(app, lambda item: replace(item, stopped=Stopped(self.who, why, self._clock())))
         for name in self._app(app).followed:
-            self._change_gate(app, name, Gate.CLOSED)
+            self._change_gate(app, name, Gate.CLOSED, f"stop-all: {why}")
 
     def start(self, app: str) -> None:
         """Open the gates again that only the emergency stop had closed."""
         self._change_app(app, lambda item: replace(item, stopped=None))
         for name in self._app(app).followed:
-            self._change_gate(app, name, Gate.OPEN)
+            self._change_gate(app, name, Gate.OPEN, "start-all")
 
     def release_anew(self, release: Release) -> str:
         """Write a release's value to ``latest`` once more, its stack out of quarantine; return the new release's id."""
@@ -198,7 +198,7 @@ class Operator:
                 return
         raise Contended(f"the item of {app!r} keeps changing: try again")
 
-    def _change_gate(self, app: str, name: str, gate: Gate) -> None:
+    def _change_gate(self, app: str, name: str, gate: Gate, why: str) -> None:
         for _ in range(_TRIES):
             before = self._releases.release(app, name)
             if before is None or before.ended:
@@ -209,7 +209,7 @@ class Operator:
                 return
             # A gate that is closed already is closed again: a flipper that is about to open it, not having seen the switch, then
             # finds the release changed and looks anew.
-            after = replace(before.noted("gate", now=self._clock(), why=f"{gate.value} by the switch", who=self.who), gate=gate)
+            after = replace(before.noted("gate", now=self._clock(), why=f"{gate.value} by {why}", who=self.who), gate=gate)
             if self._releases.save(before, after):
                 return
         raise Contended(f"release {name} keeps changing: try again")

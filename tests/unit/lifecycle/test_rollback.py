@@ -1,0 +1,82 @@
+"""A promotion that is taken back, or cannot be."""
+
+from __future__ import annotations
+
+import pytest
+
+from canary.domain.release import Verb
+from canary.domain.states import ReleaseState
+from tests.fakes.scene import APP, arn
+from tests.unit.lifecycle.scenes import opened, promoted, spend
+
+
+def test_a_rollback_restores_previous_and_quarantines_what_it_took_back():
+    scene = opened()
+    spend(scene)
+    scene.end_workflows()
+    scene.flip()
+    scene.ask(Verb.ROLLBACK, "wrong numbers")
+    scene.flip()
+    assert (scene.parameter("current"), scene.parameter("previous")) == (arn("v1"), "NONE")
+    assert scene.only_release().state is ReleaseState.ROLLED_BACK
+    assert arn("v2") in scene.releases.items[APP].quarantine
+    assert scene.send().body["routed_to"] == "current"
+
+
+def test_a_rollback_aborts_a_running_release_first():
+    scene = opened()
+    spend(scene)
+    scene.end_workflows()
+    scene.flip()
+    scene.write_latest(arn("v3"))
+    scene.flip()
+    scene.ask(Verb.ROLLBACK)
+    scene.flip()
+    assert [release.state for release in scene.all_releases()] == [ReleaseState.ROLLED_BACK, ReleaseState.ABORTED]
+    assert (scene.parameter("current"), scene.parameter("latest")) == (arn("v1"), "NONE")
+
+
+def test_a_rollback_after_current_was_changed_by_hand_is_refused():
+    scene = opened()
+    spend(scene)
+    scene.end_workflows()
+    scene.flip()
+    scene.parameters.put(APP, "current", arn("v9"))
+    scene.ask(Verb.ROLLBACK)
+    scene.flip()
+    assert (scene.only_release().state, scene.parameter("current")) == (ReleaseState.PROMOTED, arn("v9"))
+    assert scene.only_release().history[-1].what == "rollback refused"
+
+
+@pytest.mark.parametrize(
+    ("previous", "reason"),
+    [
+        ("arn:aws:lambda:eu-west-1:999999999999:function:transformer-v1:live", "only account"),
+        (arn("gone"), "it does not exist"),
+        (arn("v2"), "previous is the same stack"),
+    ],
+)
+def test_a_rollback_to_what_could_not_serve_is_refused(previous, reason):
+    scene = promoted()
+    scene.stacks.problems[arn("gone")] = "it does not exist"
+    scene.parameters.put(APP, "previous", previous)
+    scene.ask(Verb.ROLLBACK)
+    scene.flip()
+    assert (scene.parameter("current"), scene.only_release().state) == (arn("v2"), ReleaseState.PROMOTED)
+    assert reason in scene.only_release().history[-1].why
+    assert scene.releases.items[APP].quarantine == {}
+
+
+def test_a_rollback_does_not_wait_for_step_functions():
+    scene = promoted()
+    scene.write_latest(arn("v3"))
+    scene.flip()
+    spend(scene, 1)
+    scene.ask(Verb.ABORT)
+    scene.operator().ask(APP, Verb.ROLLBACK, "it is wrong", scene.all_releases()[0].release)
+    scene.calls.down = {"sfn"}
+    (done,) = scene.flip()
+    assert done.result == "failed"
+    assert "cannot be followed" in (done.error or "")
+    assert scene.parameter("current") == arn("v1")
+    assert [release.state for release in scene.all_releases()] == [ReleaseState.ROLLED_BACK, ReleaseState.ABORTED]
