@@ -20,15 +20,25 @@ _ALL = {"router": {"--quick", "--dry"}, "flipper": {"--quick", "--dry"}, "cost":
 
 
 def main(arguments: list[str]) -> int:
-    """Run the benchmark that is named; without a name, list them."""
-    if arguments and arguments[0] == "all":
-        return max(_run(name, [word for word in arguments[1:] if word in knows]) for name, knows in _ALL.items())
-    if not arguments or arguments[0] not in BENCHMARKS:
-        width = max(map(len, BENCHMARKS))
-        print("usage: python -m bench NAME [--help], or python -m bench all [--quick]\n")
-        print("\n".join(f"  {name:{width}}  {what}" for name, what in BENCHMARKS.items()))
-        return 0 if not arguments or arguments[0] in {"-h", "--help"} else 2
-    return _run(arguments[0], arguments[1:])
+    """Run the benchmark that is named; without a name, list them. 130 when somebody has stopped it."""
+    name, *words = arguments or ["--help"]
+    try:
+        if name == "all" and set(words) <= {"--quick", "--dry"}:
+            return max(_announced(each, [word for word in words if word in knows]) for each, knows in _ALL.items())
+        if name in BENCHMARKS:
+            return _run(name, words)
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    width = max(map(len, BENCHMARKS))
+    print("usage: python -m bench NAME [--help], or python -m bench all [--quick] [--dry]\n")
+    print("\n".join(f"  {each:{width}}  {what}" for each, what in BENCHMARKS.items()))
+    return 0 if name in {"-h", "--help"} else 2
+
+
+def _announced(name: str, arguments: list[str]) -> int:
+    print(f"\n{name}: {BENCHMARKS[name]}\n", flush=True)
+    return _run(name, arguments)
 
 
 def _run(name: str, arguments: list[str]) -> int:

@@ -1,6 +1,11 @@
 """The router's handler: HTTP in, HTTP out. What happens in between is `canary.routing`."""
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+import gc
+
+gc.disable()  # what is imported stays: to look for garbage among it would be a part of every start
 
 import base64
 import json
@@ -34,7 +39,17 @@ _MOST_BYTES: Final = 6 * 1024 * 1024 - 10_000
 #: An event or an answer, as API Gateway's proxy integration has them.
 Document = dict[str, Any]
 
-logger = Logger(service="router")
+gc.freeze()
+gc.enable()
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+# By itself Powertools would make an encoder for each line, and look whether its message is JSON: none of ours is.
+logger = Logger(
+    service="router",
+    json_serializer=json.JSONEncoder(default=str, separators=(",", ":"), ensure_ascii=False).encode,
+    json_deserializer=str,
+)
 meter = Meter("router", os.environ.get("POWERTOOLS_METRICS_NAMESPACE"))
 
 
@@ -44,7 +59,7 @@ def desk() -> Desk:
     return startup.desk(os.environ, meter)
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context
 def handler(event: Document, context: LambdaContext) -> Document:
     """Answer one request of API Gateway's."""
     try:
@@ -187,7 +202,7 @@ def _json(status: int, body: Document, headers: dict[str, str] | None = None, ki
 
 
 def _text(body: Document) -> str:
-    text = json.dumps(body, ensure_ascii=False)
+    text = _encode(body)
     # Half a surrogate pair is JSON, and the Lambda runtime cannot send it but as an escape.
     return text if text.isascii() or not re.search(_HALF, text) else json.dumps(body)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from canary.aws.release_items import release_item
 from canary.aws.tables import ReleaseItem, bound
-from canary.domain.plan import Plan, Stage
+from canary.domain.plan import Plan, Span, Stage
 from canary.domain.release import Release, release_key, timestamp
 from canary.domain.states import Gate, ReleaseState
 from canary.domain.target import BLANK
@@ -24,6 +24,8 @@ OPEN: Final = 2
 #: When everything happened.
 _AT: Final = 1_795_253_400_000
 _SLOTS: Final = 1_000_000
+_COUNTED: Final = Plan(stages=(Stage(quota=2, weight=100),))
+_SHARE: Final = Plan(stages=(Stage(weight=100, bake=Span(ms=3_600_000)),), max_failures=None)
 
 #: By operation: a word to look for in a request, the status, and the body to answer with. The first that fits is sent.
 Answers = dict[str, list[tuple[str, int, str]]]
@@ -34,7 +36,8 @@ class App(StrEnum):
 
     IDLE = "app-idle"  # no release: latest is blank
     CANARY = "app-canary"  # a release with slots left, and a coin that always shows latest
-    LOST = "app-lost"  # the same, and a coin that never does
+    BATCHED = "app-batched"  # the same in a stage that is a share of the traffic, where slots are taken in batches
+    LOST = "app-lost"  # a release with slots left, and a coin that never shows latest
     SPENT = "app-spent"  # a release whose slots are gone
     RACED = "app-raced"  # a release whose slots go between the reading of its item and the claim
 
@@ -73,7 +76,7 @@ def release(app: App) -> Release:
         value=LATEST,
         target=LATEST,
         tag="live",
-        plan=Plan(stages=(Stage(quota=2, weight=100),)),
+        plan=_SHARE if app is App.BATCHED else _COUNTED,
         share=0 if app is App.LOST else 10_000,
         granted=slots,
         claimed=2 if app is App.SPENT else 0,

@@ -64,7 +64,7 @@ def running(answers: Answers, latencies: Mapping[str, float] = AT_ONCE) -> Itera
     with tempfile.TemporaryDirectory(prefix="canary-bench-") as folder:
         trusted = authority(Path(folder))
         with subprocess.Popen(
-            [sys.executable, "-I", str(_SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-I", str(_SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0
         ) as process:
             try:
                 ports = _exchange(process, {"answers": answers, "latencies": dict(latencies), "chain": str(trusted.chain)})

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 from bench.aws.answers import AUDIT, LATEST, REGION, App, answers, item, release
 from bench.aws.endpoint import Endpoint, running
+from bench.router.measuring import WARM
 from bench.router.packages import linked
 from bench.router.process import started
 from bench.router.subjects import Subject
@@ -62,7 +63,7 @@ def counted(subject: Subject, apps: Iterable[App] = App) -> Counts:
             first, _ = _each(aws, 1)
             found: Counts = {"modules": router.modules, "calls": {"the first canary request": first}, "sent": {}, "logged": {}}
             for app in apps:
-                router.requests(app, 1)  # reads what there is to know of the app
+                router.requests(app, WARM)  # the first reads what there is to know of the app
                 aws.counted()
                 before = router.logged()
                 router.requests(app, _TIMES)

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from bench.flipper.settled import PLANS, installation
 from bench.machine import machine
+from bench.progress import say
 from bench.router.report import LEAST_WIDTH, markdown
 from bench.sections import renew
 
@@ -76,7 +77,12 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--dry", action="store_true", help="print only, and leave bench/results.md as it is")
     options = parser.parse_args(arguments)
     cases = [case for case in CASES if not options.quick or case[0] <= 1_000]
-    found = [measured(plan, *case) for plan in PLANS for case in cases]
+    found = []
+    for plan in PLANS:
+        for settled, running in cases:
+            say(f"{plan} plan, {settled:,} settled, {running:,} running")
+            found.append(measured(plan, settled, running))
+    say("")
     table = Table(*_HEADS, title="A pass of the flipper", title_justify="left")
     for each in found:
         table.add_row(*_cells(each, found))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
+from signal import SIG_IGN, SIGINT, signal
 
 from canary.domain.plan import Plan
 from canary.simulating.judged import Judged
@@ -43,12 +44,16 @@ def measure(cells: Sequence[Cell], jobs: int, progress: Callable[[int, int], Non
     """Measure all cells, on several processors."""
     fates: dict[int, dict[int, list[Fate]]] = defaultdict(dict)
     pieces = list(_pieces(cells))
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), signal, (SIGINT, SIG_IGN)) as pool:  # Ctrl-C is for us alone
         going = {pool.submit(cells[at].fates, numbers): (at, numbers.start) for at, numbers in pieces}
-        for done, future in enumerate(as_completed(going), 1):
-            at, first = going[future]
-            fates[at][first] = future.result()
-            progress(done, len(pieces))
+        try:
+            for done, future in enumerate(as_completed(going), 1):
+                at, first = going[future]
+                fates[at][first] = future.result()
+                progress(done, len(pieces))
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
     return {cell: measured([fate for first in sorted(fates[at]) for fate in fates[at][first]]) for at, cell in enumerate(cells)}
 
 

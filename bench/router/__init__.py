@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from statistics import median
 
+from bench.progress import say
 from bench.router.measuring import FULL, QUICK, measure
 from bench.router.report import page, show
 from bench.router.samples import Samples
@@ -28,19 +28,14 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--dry", action="store_true", help="print only, and leave bench/results.md as it is")
     options = parser.parse_args(arguments)
     effort = QUICK if options.quick else FULL
-    samples = measure(effort, _say)
-    _say("")
+    samples = measure(effort, say)
+    say("")
     found = list(rows(samples, ours()))
     show(found)
     if not options.dry:
         renew(_PAGE, "router", page(found, samples, ours(), effort))
         MEDIANS.write_text(json.dumps(medians(samples), indent=2) + "\n")
     return int(any(not row.met for row in found if row.subject == ours()[0].name))
-
-
-def _say(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def medians(samples: Samples) -> dict[str, dict[str, float]]:

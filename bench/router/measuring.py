@@ -22,8 +22,18 @@ from bench.router.subjects import BASELINES, FLOOR, IDIOMATIC_DECORATED, NAIVE, 
 #: Until the parameters are surely due to be read again.
 _DUE_S: Final = 6.5
 _MB: Final = 1024 * 1024
-_CALLS: Final = {Measure.CALLS_IDLE: App.IDLE, Measure.CALLS_CANARY: App.CANARY, Measure.CALLS_SPENT: App.SPENT}
+_CALLS: Final = {
+    Measure.CALLS_IDLE: App.IDLE,
+    Measure.CALLS_CANARY: App.CANARY,
+    Measure.CALLS_BATCHED: App.BATCHED,
+    Measure.CALLS_SPENT: App.SPENT,
+}
+_OVER: Final = {App.IDLE: Measure.OVER_IDLE, App.CANARY: Measure.OVER_CANARY, App.BATCHED: Measure.OVER_BATCHED}
+#: What only a router that takes slots as ours does can meet.
+_OURS_ALONE: Final = (App.BATCHED, App.SPENT)
 _COUNTED: Final = 20
+#: Requests until batches have grown: of 1, 2, 4, 8, and one more request takes the next.
+WARM: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +107,11 @@ def _spend(routers: Sequence[Running], effort: Effort, samples: Samples, say: Sa
             name = router.subject.name
             idle = router.requests(App.IDLE, effort.requests)
             canary = router.requests(App.CANARY, effort.requests)
+            batched = router.requests(App.BATCHED, effort.requests)
             if number:
                 samples[Measure.CPU_IDLE, name].append(idle.each.cpu)
                 samples[Measure.CPU_CANARY, name].append(canary.each.cpu)
+                samples[Measure.CPU_BATCHED, name].append(batched.each.cpu)
                 samples[Measure.RATE, name].append(1000 / idle.each.wall)
                 samples[Measure.RESIDENT, name].append(canary.resident)
 
@@ -109,9 +121,9 @@ def _count(routers: Sequence[Running], aws: Endpoint, samples: Samples, say: Say
     for router in routers:
         say(f"counting the calls: {router.subject.name}")
         for measure, app in _CALLS.items():
-            if app is App.SPENT and router.subject.requires is not None:
-                continue  # they do not know that slots may be gone
-            router.requests(app, 1)
+            if app in _OURS_ALONE and router.subject.requires is not None:
+                continue
+            router.requests(app, WARM)
             aws.counted()
             before = router.logged()
             router.requests(app, _COUNTED)
@@ -138,8 +150,9 @@ def _time(routers: Sequence[Running], aws: Endpoint, effort: Effort, samples: Sa
     for router in routers:
         router.requests(App.IDLE, 1)
         router.requests(App.CANARY, 1)
+        router.requests(App.BATCHED, WARM)
     aws.wait_like(AS_AWS)
-    for app, middle in ((App.IDLE, Measure.OVER_IDLE), (App.CANARY, Measure.OVER_CANARY)):
+    for app, middle in _OVER.items():
         for block in range(effort.blocks):
             say(f"timing requests, {app}, block {block + 1} of {effort.blocks}")
             times: dict[str, list[float]] = defaultdict(list)

@@ -108,6 +108,7 @@ def started(
                 stdout=log,
                 pass_fds=(write,),
                 text=True,
+                process_group=0,  # Ctrl-C is for us: we end it
             ) as process,
             os.fdopen(read) as said,
         ):

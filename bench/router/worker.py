@@ -61,7 +61,8 @@ def _checked(answer: dict[str, Any]) -> None:
 
 
 def _serve(handler: Any, of: dict[str, Any], context: Context, said: int) -> None:
-    import json  # noqa: PLC0415 - see above
+    import gc  # noqa: PLC0415 - see above
+    import json  # noqa: PLC0415
 
     texts = {app: json.dumps(event) for app, event in of.items()}
     for line in sys.stdin:
@@ -70,6 +71,7 @@ def _serve(handler: Any, of: dict[str, Any], context: Context, said: int) -> Non
         events = [json.loads(texts[command["app"]]) for _ in range(command["times"])]
         stacks: dict[str, int] = {}
         stop = _sample(stacks) if command["sampled"] else None
+        gc.collect()  # what others have left is not collected at this batch's expense
         before = _now()
         for event in events:
             answer = handler(event, context)

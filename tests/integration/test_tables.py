@@ -21,6 +21,7 @@ from canary.aws.records import RecordTable
 from canary.aws.releases import ReleaseTable
 from canary.domain.app import App
 from canary.domain.audit import KEEP_MS, Row, RowUpdate, Status
+from canary.domain.batch import Batch
 from canary.domain.claim import Claimed
 from canary.domain.keyed import Answer, KeyRecord, KeyState
 from canary.domain.record import Record
@@ -72,6 +73,15 @@ def test_of_32_that_want_a_lease_at_once_one_gets_it(releases):
     with ThreadPoolExecutor(32) as pool:
         got = list(pool.map(lambda n: releases.lease(APP, f"owner-{n}", NOW, NOW + 1000), range(32)))
     assert got.count(True) == 1
+
+
+def test_of_a_release_that_an_older_version_has_opened_no_batch_is_taken_and_nothing_is_written(dynamodb, releases):
+    releases.create(RUNNING)
+    key = {"app": {"S": APP}, "release": {"S": NAME}}
+    dynamodb.update_item(TableName="releases", Key=key, UpdateExpression="REMOVE batches")
+    before = dynamodb.get_item(TableName="releases", Key=key)["Item"]
+    assert releases.claim_batch(APP, NAME, ("b", Batch(1, NOW)), 2) == 0
+    assert dynamodb.get_item(TableName="releases", Key=key)["Item"] == before
 
 
 class TestLostAnswers:

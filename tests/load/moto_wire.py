@@ -28,3 +28,6 @@ class MotoWire:
         if said.status >= 300:
             raise Refusal(said.status, str(answer.get("__type", said.status)).rsplit("#", 1)[-1], answer)
         return answer
+
+    def tell(self, service: Service, operation: str, document: Mapping[str, Any], patience: Patience) -> None:
+        self.ask(service, operation, document, patience)

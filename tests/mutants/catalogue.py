@@ -240,9 +240,9 @@ MUTANTS: Final = (
         "operating/operator.py",
         "        self._change_app(app, lambda item: replace(item, stopped=Stopped(self.who, why, self._clock())))\n"
         "        for name in self._app(app).followed:\n"
-        "            self._change_gate(app, name, Gate.CLOSED)\n",
+        '            self._change_gate(app, name, Gate.CLOSED, f"stop-all: {why}")\n',
         "        for name in self._app(app).followed:\n"
-        "            self._change_gate(app, name, Gate.CLOSED)\n"
+        '            self._change_gate(app, name, Gate.CLOSED, f"stop-all: {why}")\n'
         "        self._change_app(app, lambda item: replace(item, stopped=Stopped(self.who, why, self._clock())))\n",
         "5: a gate that opens meanwhile stays open after stop-all",
         ("tests/unit/test_stop_all.py",),

@@ -23,7 +23,6 @@ ROW = Row(app="a", release=NAME, request_id="r", status=Status.CLAIMED, claimed_
 KEY = KeyRecord(key="k", app="a", state=KeyState.IN_PROGRESS, request_id="r", body_sha256="aa", since=NOW)
 CALLS = {
     "parameters": lambda w: LeanParameters(w, "/canary").read("a", "current"),
-    "parameters, begun": lambda w: LeanParameters(w, "/canary").begin("a", "current").done(),
     "release": lambda w: LeanSlots(w, "releases").release("a", NAME),
     "claim": lambda w: LeanSlots(w, "releases").claim("a", NAME, "r", NOW),
     "app": lambda w: LeanSlots(w, "releases").app("a"),
@@ -109,13 +108,3 @@ def test_rows_that_dynamodb_leaves_for_later_are_asked_for_again(answering):
     wire, served = answering(Answer(partial), Answer({"Responses": {"audit": [item("y")]}, "UnprocessedKeys": {}}))
     assert sorted(LeanAudit(wire, "audit").rows("a", NAME, ["x", "y"])) == ["x", "y"]
     assert served.asked[1].document["RequestItems"]["audit"] == {"Keys": [key], "ConsistentRead": True}
-
-
-def test_a_reading_that_is_begun_leaves_its_caller_to_something_else_until_it_is_done(answering):
-    wire, served = answering(
-        Answer({"Parameters": [{"Name": "/canary/a/current", "Value": "v", "Version": 3, "LastModifiedDate": 1}]})
-    )
-    parameters = LeanParameters(wire, "/canary")
-    first, second = parameters.begin("a", "current"), parameters.begin("b", "current")
-    assert second.done()["current"].version == first.done()["current"].version == 3
-    assert (len(served.asked), served.connections) == (2, 2)

@@ -273,6 +273,13 @@ class TestAnInvokeIsOneExecutionAtMost:
                 invoke(own)
             assert (caught.value.code, len(served.asked)) == (code, 1)
 
+    def test_where_to_connect_took_all_the_time_nothing_was_sent(self):
+        with peer(answering(OK)) as other, wire(other.url) as own:
+            with pytest.raises(Unreached):
+                own.invoke(FUNCTION, b"{}", "e30=", Patience(connect_s=1, answer_s=0, attempts=1))
+            assert invoke(own) == b"{}"
+            assert (len(other.requests), other.connections) == (1, 1)
+
     def test_where_nobody_listens_nothing_was_sent(self):
         with peer(answering()) as other:
             pass
@@ -302,15 +309,17 @@ class TestOthersAreSentAgain:
     def test_when_one_idle_connection_is_dead_the_second_try_does_not_meet_another(self):
         """What cut one connection has cut its siblings, and some of them do not know yet."""
 
+        both = threading.Barrier(2, timeout=3)
+
         def dying(made: Peer, connection: socket.socket) -> None:
             made.requests.append(request_on(connection))
+            both.wait()  # so each of them has a connection of its own
             connection.sendall(OK)
             dropping("close")(made, connection)
 
         with peer(dying, dying, answering(OK, OK)) as other, wire(other.url) as own:
-            first, second = (own.begin(SSM, "GetParameters", {}, TWICE) for _ in range(2))
-            first.answer()
-            second.answer()
+            with ThreadPoolExecutor(2) as threads:
+                assert list(threads.map(lambda _: ask(own), range(2))) == [{}, {}]
             assert ask(own) == {}
             assert other.connections == 3
 

@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from canary.wire.call import Patience, Pending
+from canary.wire.call import repeated
+from canary.wire.connection import Response
 from canary.wire.faults import Broken, NoAnswer, Refusal, Unreached, WireFault
 
 
-class Line:
-    """A connection on which this happens."""
-
-    def __init__(self, fault: WireFault) -> None:
-        self.fault = fault
-
-    def receive(self, _: float) -> Any:
-        raise self.fault
-
-
-class Wire:
-    """Sends, and each time something else goes wrong."""
-
-    def __init__(self, *faults: WireFault) -> None:
-        self.faults = list(faults)
-
-    def send(self, *_: Any) -> Line:
-        fault = self.faults.pop(0)
-        if isinstance(fault, Unreached):
-            raise fault
-        return Line(fault)
-
-    def wait(self) -> None: ...
-    def lose(self, *_: Any) -> None: ...
-    def give_back(self, *_: Any) -> None: ...
-
-
 def outcome(*faults: WireFault) -> type[WireFault]:
-    pending = Pending(Wire(*faults), None, "/", {}, b"", Patience(1, 1, len(faults)))  # type: ignore[arg-type]
+    """What is told of a call that is tried so often, and each time something else goes wrong."""
+    left = list(faults)
+
+    def once() -> Response:
+        raise left.pop(0)
+
     with pytest.raises(WireFault) as raised:
-        pending.response()
+        repeated(once, len(faults), lambda: None)
     return raised.type
 
 

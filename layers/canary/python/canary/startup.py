@@ -50,10 +50,10 @@ def desk(environ: Mapping[str, str], meter: Meter) -> Desk:
 
 def _lean(environ: Mapping[str, str], meter: Meter) -> Desk:
     settings = router_settings(environ)
-    wire = Wire(settings.region, (SSM, DYNAMODB, STATES, LAMBDA), environ)
+    draw = random.SystemRandom().random
+    wire = Wire(settings.region, (SSM, DYNAMODB, STATES, LAMBDA), environ, draw=draw)
     slots = LeanSlots(wire, settings.releases_table)
     audit = later(lambda: _audit(wire, settings))
-    draw = random.SystemRandom().random
     parameters = LeanParameters(wire, settings.prefix)
     view = View(parameters, slots, settings.allowed, clock=now, draw=draw, count=meter.count, beside=in_a_thread)
     router = Router(view, slots, audit, LeanTargets(wire), clock=now, draw=draw, random_bits=secrets.randbits, count=meter.count)

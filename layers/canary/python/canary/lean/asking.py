@@ -30,7 +30,7 @@ def written(wire: Wire, operation: str, document: Mapping[str, Any]) -> dict[str
     there is none. Raises `Unavailable`, `Denied`.
     """
     try:
-        wire.ask(DYNAMODB, operation, document, QUICK)
+        wire.tell(DYNAMODB, operation, document, QUICK)
     except Refusal as refusal:
         if refusal.code == CONDITION_FAILED:
             return dict(refusal.document.get("Item", {}))

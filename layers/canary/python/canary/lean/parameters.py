@@ -8,10 +8,9 @@ from typing import Any
 from canary.aws.answers import milliseconds, moment
 from canary.domain.parameter import Parameter
 from canary.errors import Unavailable
-from canary.lean.asking import QUICK, asked, unavailable
-from canary.wire.call import Pending, Wire
+from canary.lean.asking import asked
+from canary.wire.call import Wire
 from canary.wire.endpoints import SSM
-from canary.wire.faults import WireFault
 
 
 class LeanParameters:
@@ -23,28 +22,8 @@ class LeanParameters:
 
     def read(self, app: str, *names: str) -> Mapping[str, Parameter]:
         """Read some of an app's parameters at once; missing ones are absent."""
-        return _parameters(asked(self._wire, SSM, "GetParameters", self._document(app, names)))
-
-    def begin(self, app: str, *names: str) -> Reading:
-        """Begin such a reading, to do something else meanwhile. Never raises."""
-        return Reading(self._wire.begin(SSM, "GetParameters", self._document(app, names), QUICK))
-
-    def _document(self, app: str, names: tuple[str, ...]) -> dict[str, Any]:
-        return {"Names": [f"{self._prefix}/{app}/{name}" for name in names]}
-
-
-class Reading:
-    """A reading that is under way."""
-
-    def __init__(self, pending: Pending) -> None:
-        self._pending = pending
-
-    def done(self) -> Mapping[str, Parameter]:
-        """Wait for its end, once. Raises `Unavailable`."""
-        try:
-            return _parameters(self._pending.answer())
-        except WireFault as fault:
-            raise unavailable(SSM, fault) from fault
+        document = {"Names": [f"{self._prefix}/{app}/{name}" for name in names]}
+        return _parameters(asked(self._wire, SSM, "GetParameters", document))
 
 
 def _parameters(answer: dict[str, Any]) -> dict[str, Parameter]:

@@ -97,7 +97,7 @@ class Router:
         self._clock = clock
         self._draw = draw
         self._random_bits = random_bits
-        self._sampled: str | None = None
+        self._sampled: dict[str, str] = {}  # by app: the release under which its current was sampled
         self._batches: Batches | None = None
         self.count = count
 
@@ -196,7 +196,7 @@ class Router:
         answered = call.result is CallResult.ANSWERED
         falls_back = not answered and (release.plan.fallback is Fallback.ALWAYS or call.result in UNSTARTED)
         try:
-            self._audit.update(row, replace(outcome, fell_back=falls_back))
+            self._audit.update(row, replace(outcome, fell_back=True) if falls_back else outcome)
         except Unavailable:
             # The row stays CLAIMED and the flipper settles it: it finds the execution by its name, or calls it LOST.
             self.count("Degraded", app)
@@ -237,7 +237,7 @@ class Router:
         if release is None or toss is None or toss.to_latest or not release.plan.judged:
             return
         failed = call.result in {CallResult.FAILED, CallResult.TIMED_OUT, CallResult.MISSING}
-        unknown = release.control is None and release.release != self._sampled
+        unknown = release.control is None and release.release != self._sampled.get(turn.request.app)
         if not failed and not (unknown and call.result is CallResult.ANSWERED):
             return
         from canary.routing import rows  # noqa: PLC0415 - as above
@@ -246,7 +246,8 @@ class Router:
         row = rows.claim_row(turn.request, turn.request_id, turn.share, release, current, started_at)
         try:
             self._audit.put(rows.control_row(row, outcome))
-            self._sampled = release.release if not failed else self._sampled
+            if not failed:
+                self._sampled[turn.request.app] = release.release
         except Unavailable:
             self.count("Degraded", turn.request.app)
 

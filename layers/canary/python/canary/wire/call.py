@@ -43,13 +43,12 @@ _AGAIN_CODES: Final = frozenset(
 _AGAIN_STATUSES: Final = frozenset({500, 502, 503, 504})
 #: The longest wait before another try; it is drawn at random up to here.
 _BACKOFF_S: Final = 0.3
-#: An answer that came while nobody was reading is read all the same.
-_GRACE_S: Final = 0.05
 #: For a fetch of credentials, which is tried so often.
 _FETCH_S: Final = 2.0
 _FETCHES: Final = 2
 
-_AGENT: Final = f"canary-router/{__version__}"
+#: What every request says, and nobody signs.
+_ALWAYS: Final = f"user-agent: canary-router/{__version__}\r\naccept-encoding: identity\r\n"
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -87,6 +86,7 @@ class Wire:
         """``clock`` gives seconds since the epoch. Raises `Misconfigured` for all that it could not serve later."""
         self._lines = {service.name: _Line(service, region, environ) for service in services}
         self._environ = environ
+        self._in_lambda = "AWS_LAMBDA_FUNCTION_NAME" in environ
         self._credentials = CredentialSource(environ, fetch, clock)
         self._clock = clock
         self._sleep = sleep
@@ -94,117 +94,84 @@ class Wire:
 
     def ask(self, service: Service, operation: str, document: Mapping[str, Any], patience: Patience) -> dict[str, Any]:
         """Call an operation of a service that speaks JSON, and return its answer. Raises `WireFault`."""
-        return self.begin(service, operation, document, patience).answer()
+        return _document(self._asked(service, operation, document, patience).body)
 
-    def begin(self, service: Service, operation: str, document: Mapping[str, Any], patience: Patience) -> Pending:
-        """Send such a call, and leave its answer for later. Never raises: what went wrong is told with the answer."""
-        headers = {
-            "content-type": f"application/x-amz-json-{service.version}",
-            "x-amz-target": f"{service.target}.{operation}",
-        }
-        return Pending(self, service, "/", headers, _encode(document).encode(), patience)
+    def tell(self, service: Service, operation: str, document: Mapping[str, Any], patience: Patience) -> None:
+        """The same, where all that matters of an answer is that it is not an error."""
+        self._asked(service, operation, document, patience)
 
     def invoke(self, function: str, payload: bytes, client_context: str, patience: Patience) -> Response:
         """Invoke a function, given by its ARN, and wait for its end. Raises `WireFault`.
 
         ``patience`` has one attempt: a second one is a second run.
         """
-        return Pending(self, LAMBDA, _path_of(function), {"x-amz-client-context": client_context}, payload, patience).response()
+        return self._called(LAMBDA, _path_of(function), {"x-amz-client-context": client_context}, payload, patience)
 
     def close(self) -> None:
         """Close what is idle: for a process that is about to be frozen, or was."""
         for line in self._lines.values():
             line.pool.drop()
 
-    # What follows is for `Pending`.
+    def _asked(self, service: Service, operation: str, document: Mapping[str, Any], patience: Patience) -> Response:
+        headers = {
+            "content-type": f"application/x-amz-json-{service.version}",
+            "x-amz-target": f"{service.target}.{operation}",
+        }
+        return self._called(service, "/", headers, _encode(document).encode(), patience)
 
-    def send(self, service: Service, path: str, headers: dict[str, str], body: bytes, patience: Patience) -> Connection:
+    def _called(self, service: Service, path: str, headers: dict[str, str], body: bytes, patience: Patience) -> Response:
         line = self._lines[service.name]
-        signed = line.signer.sign(self._credentials.now(), self._clock(), "POST", path, {**headers, "host": line.authority}, body)
-        signed |= self._unsigned(len(body))
-        head = "".join([f"{name}: {value}\r\n" for name, value in signed.items()])
-        connection = line.pool.take(patience.connect_s)
-        try:
-            connection.send(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1"), body, time.monotonic() + patience.answer_s)
-        except BaseException:
-            self.lose(service, connection)
-            raise
-        return connection
+        return repeated(lambda: self._once(line, path, headers, body, patience), patience.attempts, self._wait)
 
-    def give_back(self, service: Service, connection: Connection) -> None:
-        self._lines[service.name].pool.give_back(connection)
-
-    def lose(self, service: Service, connection: Connection) -> None:
-        """Close a connection that broke, and those beside it: what cut one has cut them all."""
-        connection.close()
-        self._lines[service.name].pool.drop()
-
-    def wait(self) -> None:
+    def _wait(self) -> None:
         self._sleep(self._draw() * _BACKOFF_S)
 
-    def _unsigned(self, length: int) -> dict[str, str]:
-        headers = {"content-length": str(length), "user-agent": _AGENT, "accept-encoding": "identity"}
-        trace = self._environ.get("_X_AMZN_TRACE_ID")
-        if trace and "AWS_LAMBDA_FUNCTION_NAME" in self._environ:  # the callee's trace joins ours, and Lambda sees endless loops
-            headers["x-amzn-trace-id"] = _trace_header(trace)
-        return headers
-
-
-class Pending:
-    """A call whose answer is still to be read, once."""
-
-    def __init__(self, wire: Wire, service: Service, path: str, headers: dict[str, str], body: bytes, patience: Patience) -> None:
-        self._wire = wire
-        self._service = service
-        self._request = (path, headers, body)
-        self._patience = patience
-        self._left = patience.attempts
-        self._sent: Connection | WireFault = self._send()
-
-    def answer(self) -> dict[str, Any]:
-        """Read the answer of a service that speaks JSON. Raises `WireFault`."""
-        return _document(self.response().body)
-
-    def response(self) -> Response:
-        """Read the answer, and send again while that is allowed and may help. Raises `WireFault`.
-
-        What was sent once and never answered stays unclear, however surely nothing came of the next try.
-        """
-        unclear: WireFault | None = None
-        while True:
-            try:
-                return self._receive()
-            except WireFault as fault:
-                again = _worth_another(fault)
-                if self._left == 0 or not again:
-                    if unclear is not None and again:
-                        raise unclear from fault
-                    raise
-                unclear = fault if isinstance(fault, NoAnswer | Broken) else unclear
-            self._wire.wait()
-            self._sent = self._send()
-
-    def _send(self) -> Connection | WireFault:
-        self._left -= 1
-        self._deadline = time.monotonic() + self._patience.answer_s
+    def _once(self, line: _Line, path: str, headers: dict[str, str], body: bytes, patience: Patience) -> Response:
+        """Send once, and read the answer."""
+        deadline = time.monotonic() + patience.answer_s
+        signed = line.signer.sign(self._credentials.now(), self._clock(), "POST", path, {**headers, "host": line.authority}, body)
+        lines = "".join([f"{name}: {value}\r\n" for name, value in signed.items()])
+        head = f"POST {path} HTTP/1.1\r\n{lines}{self._traced()}{_ALWAYS}content-length: {len(body)}\r\n\r\n"
+        connection = line.pool.take(patience.connect_s)
+        if time.monotonic() >= deadline:
+            line.pool.give_back(connection)
+            raise Unreached(f"{line.authority}: to connect took all the time that there was")
         try:
-            return self._wire.send(self._service, *self._request, self._patience)
-        except WireFault as fault:
-            return fault
-
-    def _receive(self) -> Response:
-        if isinstance(self._sent, WireFault):
-            raise self._sent
-        connection = self._sent
-        try:
-            response = connection.receive(max(self._deadline, time.monotonic() + _GRACE_S))
+            connection.send(head.encode("latin-1"), body, deadline)
+            response = connection.receive(deadline)
         except BaseException:
-            self._wire.lose(self._service, connection)
+            connection.close()
+            line.pool.drop()  # what cut one connection has cut those beside it
             raise
-        self._wire.give_back(self._service, connection)
+        line.pool.give_back(connection)
         if response.status >= 300:
             raise _refusal(response)
         return response
+
+    def _traced(self) -> str:
+        """In a Lambda, the callee's trace joins ours, and Lambda sees endless loops."""
+        trace = self._environ.get("_X_AMZN_TRACE_ID") if self._in_lambda else None
+        return f"x-amzn-trace-id: {_trace_header(trace)}\r\n" if trace else ""
+
+
+def repeated(once: Callable[[], Response], attempts: int, wait: Callable[[], None]) -> Response:
+    """Call, and call again while that is allowed and may help. Raises `WireFault`.
+
+    What was sent once and never answered stays unclear, however surely nothing came of the next try.
+    """
+    unclear: WireFault | None = None
+    while True:
+        attempts -= 1
+        try:
+            return once()
+        except WireFault as fault:
+            again = _worth_another(fault)
+            if attempts <= 0 or not again:
+                if unclear is not None and again:
+                    raise unclear from fault
+                raise
+            unclear = fault if isinstance(fault, NoAnswer | Broken) else unclear
+        wait()
 
 
 @lru_cache(maxsize=256)

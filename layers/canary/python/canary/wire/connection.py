@@ -15,18 +15,39 @@ from canary.wire.trust import shielded
 
 #: AWS closes connections that were idle for a while, and a process that was frozen may not have seen it.
 MOST_IDLE_S: Final = 15.0
-_PIECE: Final = 65_536
+#: A TLS record holds no more.
+_PIECE: Final = 16_384
 _MOST_HEAD: Final = 65_536
 #: A body up to this size goes out with the head, in one piece.
 _ONE_PIECE: Final = 32_768
 _NO_BODY: Final = frozenset({204, 304})
 
 
+class Headers:
+    """The headers of an answer, looked for when they are asked for: of a dozen, three matter."""
+
+    __slots__ = ("_low", "_text")
+
+    def __init__(self, text: str) -> None:
+        """``text`` is the head without its first line, each line with the line break before it."""
+        self._text = text
+        self._low = text.lower()
+
+    def get(self, name: str) -> str | None:
+        """Give a header, whose name is told in lower case; None where there is none."""
+        at = self._low.find(f"\r\n{name}:")
+        if at < 0:
+            return None
+        begin = at + len(name) + 3
+        end = self._text.find("\r\n", begin)
+        return self._text[begin : end if end >= 0 else None].strip()
+
+
 class Response(NamedTuple):
-    """An answer; names of headers are in lower case."""
+    """An answer."""
 
     status: int
-    headers: dict[str, str]
+    headers: Headers
     body: bytes
 
 
@@ -97,32 +118,28 @@ class Connection:
         version, status, headers = self._head(deadline)
         while 100 <= status < 200:
             version, status, headers = self._head(deadline)
-        options = headers.get("connection", "").lower()
+        options = (headers.get("connection") or "").lower()
         self._kept = "close" not in options and (version == "HTTP/1.1" or "keep-alive" in options)
         return Response(status, headers, self._body(status, headers, deadline))
 
-    def _head(self, deadline: float) -> tuple[str, int, dict[str, str]]:
+    def _head(self, deadline: float) -> tuple[str, int, Headers]:
         end = self._left.find(b"\r\n\r\n")
         while end < 0:
             if len(self._left) > _MOST_HEAD:
                 raise ValueError("the head of the answer has no end")
             self._left += self._piece(deadline)
             end = self._left.find(b"\r\n\r\n")
-        first, *lines = self._left[:end].decode("latin-1").split("\r\n")
+        text = self._left[:end].decode("latin-1")
         self._left = self._left[end + 4 :]
-        version, _, rest = first.partition(" ")
-        if not version.startswith("HTTP/1.") or not rest[:3].isdecimal():
+        first, break_, rest = text.partition("\r\n")
+        if not first.startswith("HTTP/1.") or first[8:9] != " " or not first[9:12].isdecimal():
             raise ValueError("the answer is not HTTP/1")
-        headers: dict[str, str] = {}
-        for line in lines:
-            name, _, value = line.partition(":")
-            headers[name.lower()] = value.strip()
-        return version, int(rest[:3]), headers
+        return first[:8], int(first[9:12]), Headers(break_ + rest)
 
-    def _body(self, status: int, headers: dict[str, str], deadline: float) -> bytes:
+    def _body(self, status: int, headers: Headers, deadline: float) -> bytes:
         if status in _NO_BODY:
             return b""
-        if "chunked" in headers.get("transfer-encoding", "").lower():
+        if "chunked" in (headers.get("transfer-encoding") or "").lower():
             return self._chunks(deadline)
         if (length := headers.get("content-length")) is not None:
             if not length.isdecimal():

@@ -28,6 +28,12 @@ def _quoted(path: str) -> str:
     return quote(path, safe="/~")
 
 
+@lru_cache(maxsize=8)
+def _moment(second: int) -> str:
+    """A time as it is signed: the calls of a request share it, mostly."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
+
+
 class Signer:
     """Signs requests to one service of one region. The day's key is derived once."""
 
@@ -45,7 +51,7 @@ class Signer:
         Names of headers are in lower case, and ``host`` is among them; ``path`` stands as it goes out, without dot segments.
         ``now`` is in seconds since the epoch.
         """
-        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        moment = _moment(int(now))
         day = moment[:8]
         signed = {**headers, "x-amz-date": moment}
         if credentials.token:
