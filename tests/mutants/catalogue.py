@@ -166,6 +166,14 @@ MUTANTS: Final = (
         ("tests/unit/test_batch.py tests/unit/judged",),
     ),
     Mutant(
+        "guess an execution while its router may still tell",
+        "flipping/follow.py",
+        "if now - row.claimed_at <= GRACE_MS:",
+        "if False:",
+        "4: an execution that the stack has not named counts as a success",
+        ("tests/unit/judged/test_written_once.py",),
+    ),
+    Mutant(
         "believe an index that lags behind a batch",
         "domain/batch.py",
         "return None if oldest is None else oldest - LAG_MS",
@@ -229,9 +237,9 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a pause uses up the time of a gate",
-        "domain/asks.py",
-        'changes["asked_at"] = release.asked_at + now - release.since',
-        'changes["asked_at"] = release.asked_at',
+        "domain/release.py",
+        "return self.asked_at if asks or self.asked_at is None else self.asked_at + now - self.since",
+        "return self.asked_at",
         "4: what nobody could answer is decided by default",
         ("tests/unit/judged/test_paused_at_a_gate.py",),
     ),

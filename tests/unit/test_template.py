@@ -196,7 +196,12 @@ class TestAlarms:
     def test_an_export_that_fails_is_an_alarm_which_does_not_end_because_the_pipe_was_stopped(self):
         failed, late = (RESOURCES[f"AuditExport{how}Alarm"] for how in ("Failed", "Late"))
         assert failed["Condition"] == late["Condition"] == "ExportsAudit"
-        assert failed["Properties"]["Dimensions"] == [{"Name": "PipeName", "Value": {"Ref": "AuditExportPipe"}}]
+        total, *parts = failed["Properties"]["Metrics"]
+        assert total["Expression"] == "SUM(METRICS())"  # without data there is no sum: a constant would end the alarm
+        heard = [part["MetricStat"]["Metric"] for part in parts]
+        assert {each["MetricName"] for each in heard} == {"ExecutionFailed", "ExecutionPartiallyFailed", "ExecutionTimeout"}
+        assert all(each["Dimensions"] == [{"Name": "PipeName", "Value": {"Ref": "AuditExportPipe"}}] for each in heard)
+        assert not any(part["ReturnData"] for part in parts)
         assert failed["Properties"]["TreatMissingData"] == "ignore"
         assert late["Properties"]["Dimensions"] == [{"Name": "DeliveryStreamName", "Value": {"Ref": "AuditExportStream"}}]
         buffering = RESOURCES["AuditExportStream"]["Properties"]["ExtendedS3DestinationConfiguration"]["BufferingHints"]

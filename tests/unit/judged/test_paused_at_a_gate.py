@@ -1,4 +1,4 @@
-"""A release that is paused while it waits for approval: the time at its gate is the time in which somebody was asked."""
+"""A release that is paused, or held for something else, at its gate: its time there is that in which somebody could answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from canary.domain.audit import ExecutionStatus
 from canary.domain.plan import HOUR_MS
 from canary.domain.release import Release, Verb
 from canary.domain.states import Hold, ReleaseState
-from tests.fakes.scene import LONG_MS, Scene, machine
+from tests.fakes.scene import APP, LONG_MS, Scene, machine
 
 _S = ReleaseState
 
@@ -107,3 +107,59 @@ def test_what_has_not_lapsed_is_not_asked_anew_by_a_pause():
     assert before.asked_at is not None
     assert after.asked_at == before.asked_at + resumed_at - paused.since
     assert later(scene, HOUR_MS).state is _S.ABORTED
+
+
+def test_one_that_was_held_for_a_lost_request_at_its_gate_is_asked_again_and_has_time_to_answer():
+    scene = lapsing()
+    running = [arn for arn, each in scene.stacks.executions.items() if each.status is ExecutionStatus.RUNNING]
+    for name in [arn for arn in running if "transformer-v2:" in arn]:
+        del scene.stacks.executions[name]  # Step Functions knows nothing of it any more
+    assert later(scene, HOUR_MS).hold is Hold.LOST
+    later(scene, 30 * HOUR_MS)
+    asked(scene, Verb.RESUME)
+    for _ in range(3):
+        if scene.only_release().state is _S.RUNNING:
+            scene.spend(10)
+            scene.end_workflows()
+        scene.flip()
+    release = scene.only_release()
+    assert (release.state, release.hold) == (_S.HELD, Hold.APPROVAL)
+    assert release.gate_ends is not None
+    assert release.gate_ends > scene.clock.now + 2 * HOUR_MS
+
+
+def test_one_that_was_approved_and_met_a_foreign_write_is_asked_again_and_has_time_to_answer():
+    gate = {"type": "manual", "timeout": "4h"}
+    scene = Scene(plan={"stages": [{"quota": 2, "gate": gate}], "deadline": "10d"}, current=machine("v1"))
+    scene.write_latest(machine("v2"))
+    scene.flip()
+    scene.spend()
+    scene.end_workflows()
+    scene.flip()
+    assert later(scene, HOUR_MS).hold is Hold.APPROVAL
+
+    def meanwhile(_: int, name: str, when: str) -> None:
+        if (name, when) == ("ddb.save", "after") and scene.only_release().state is _S.PROMOTING:
+            scene.calls.let_live()
+            scene.parameters.put(APP, "current", machine("v0"))
+
+    scene.ask(Verb.PROMOTE)
+    scene.calls.on_call = meanwhile
+    scene.flip()
+    assert scene.only_release().hold is Hold.FOREIGN
+    later(scene, 30 * HOUR_MS)
+    assert asked(scene, Verb.RESUME).hold is Hold.APPROVAL
+
+
+def test_what_people_are_told_of_the_gates_end_does_not_count_the_pause():
+    scene = at_its_gate("abort")
+    assert scene.only_release().asked_at is not None
+    later(scene, HOUR_MS)
+    asked(scene, Verb.PAUSE)
+    assert scene.only_release().gate_ends is None
+    later(scene, 30 * HOUR_MS)
+    release = asked(scene, Verb.RESUME)
+    assert release.gate_ends is not None
+    assert release.gate_ends < release.since + 3 * HOUR_MS + LONG_MS
+    assert later(scene, release.gate_ends - scene.clock.now - 1_000).hold is Hold.APPROVAL
+    assert later(scene, 2_000 + LONG_MS).state is _S.ABORTED

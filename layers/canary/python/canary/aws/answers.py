@@ -42,7 +42,14 @@ _REFUSED: Final = DENIED | {
 _MISSING: Final = frozenset({"ResourceNotFoundException", "StateMachineDoesNotExist", "StateMachineDeleting"})
 #: AWS itself failed.
 _UNCLEAR: Final = frozenset(
-    {"ServiceException", "InternalFailure", "InternalServerException", "InternalServerError", "ServiceUnavailable"}
+    {
+        "ServiceException",
+        "InternalFailure",
+        "InternalServerException",
+        "InternalServerError",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+    }
 )
 _TOO_LARGE: Final = frozenset({"RequestTooLargeException", "RequestEntityTooLargeException"})
 #: An item holds 400 KB. A longer answer is kept without the target's own words.
@@ -91,7 +98,7 @@ def refused(code: str) -> Call:
         return Call(result=CallResult.TOO_LARGE, error=code)
     if code in _REFUSED:
         return Call(result=CallResult.REFUSED, error=code)
-    if code in _UNCLEAR:
+    if code in _UNCLEAR or (code.isdecimal() and int(code) >= 500):  # what stands before a service gives a status alone
         return Call(result=CallResult.UNCLEAR, error=code)
     return Call(result=CallResult.FAILED, error=code)
 

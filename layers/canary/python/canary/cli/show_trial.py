@@ -145,8 +145,8 @@ def _alarms(weighed: Weighed) -> Text:
 
 def _held(release: Release, hold: Hold, now: int) -> str:
     gate = release.plan.stages[release.stage].gate
-    if hold is Hold.APPROVAL and gate is not None:
-        end = ahead(release.since + gate.timeout_ms, now)
+    if gate is not None and release.gate_ends is not None:
+        end = ahead(release.gate_ends, now)
         return f"for approval: until `canary promote`; without an answer {end} the plan says {gate.default}"
     return _ENDS.get(hold, "")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from canary.domain import judge
 from canary.domain.app import Seen
@@ -91,15 +91,13 @@ def _resume(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -> 
     if seen.app.stopped:
         return _refuse(release, rest, ask, "all gates are stopped: `canary start-all` first", now)
     again = release.tally.lost - release.lost_forgiven
-    changes: dict[str, Any] = {
+    changes = {
         "gate": Gate.CLOSED if rest.stopping else Gate.OPEN,
         "granted": release.granted + again,
         "allowed": None if release.allowed is None else release.allowed + again,
         "lost_forgiven": release.tally.lost,
         "refunds_forgiven": release.tally.refunded,
     }
-    if release.state is _S.PAUSED and release.asked_at is not None:  # while it was paused nobody was asked at its gate
-        changes["asked_at"] = release.asked_at + now - release.since
     if release.state is _S.RUNNING:
         return save(release, rest.noted("gate opened", now=now, why=_why(ask), who=ask.who, **changes))
     return save(release, rest.moved(_S.RUNNING, now=now, why=_why(ask), who=ask.who, **changes))

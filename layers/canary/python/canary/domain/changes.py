@@ -82,6 +82,7 @@ def held(release: Release, cause: Hold, why: str, now: int, verdict: str | None 
     """Hold a release that cannot go on by itself, and say what helps. What it was about to flip is forgotten."""
     fields: dict[str, Any] = {"gate": Gate.CLOSED, "hold": cause, "verdict": verdict, "flip": None}
     if release.state is _S.HELD:
+        fields |= {"since": now, "asked_at": release.asked_by(now)}
         after = release.noted("held for another reason", now=now, why=why, reason=why, **fields)
     else:
         after = release.moved(_S.HELD, now=now, why=why, **fields)

@@ -132,7 +132,7 @@ class Release:
     ``granted`` slots are allowed so far, up to ``allowed`` of them in this stage (None: as the evidence or the coin gives them);
     ``share`` is the coin's, in parts of 10,000. ``forgiven`` are unknown or refunded ones that an operator let pass.
     ``stage_base`` requests were known or on their way when the stage began; ``asked_at`` a person was first asked at its gate,
-    or later by as long as it was paused there.
+    or later by as long as nobody could answer.
     ``accepted``: target and plan were looked at, and the preflight may run. ``against`` is the current that it is compared with,
     whose ``baseline`` and ``control`` these are. ``behind`` names the release that goes first, and that routers serve meanwhile.
     ``returning``: it was taken back, and that is being taken back. ``record`` names its newest evidence record.
@@ -214,8 +214,21 @@ class Release:
         if to not in TRANSITIONS[self.state]:
             raise IllegalMove(f"{self.release}: {self.state} cannot become {to}")
         change = Change(now, who, f"{self.state} → {to}", why)
-        fixed: dict[str, Any] = {"ended_at": now if to in ENDED else None, "hold": None}
+        fixed: dict[str, Any] = {"ended_at": now if to in ENDED else None, "hold": None, "asked_at": self.asked_by(now)}
         return replace(self, state=to, since=now, reason=why, history=(*self.history, change), **{**fixed, **changes})
+
+    def asked_by(self, now: int) -> int | None:
+        """``asked_at``, later by as long as nobody can answer: while it is paused, or held for anything but its approval."""
+        asks = self.state not in {ReleaseState.PAUSED, ReleaseState.HELD} or self.hold is Hold.APPROVAL
+        return self.asked_at if asks or self.asked_at is None else self.asked_at + now - self.since
+
+    @property
+    def gate_ends(self) -> int | None:
+        """When the plan answers for the person who is asked at its gate; None while nobody is."""
+        gate = self.plan.stages[self.stage].gate
+        if gate is None or self.hold is not Hold.APPROVAL:
+            return None
+        return (self.since if self.asked_at is None else self.asked_at) + gate.timeout_ms
 
     def announcing(self, kind: NoticeKind, text: str, now: int) -> Release:
         """Return this release with one more notice to send."""

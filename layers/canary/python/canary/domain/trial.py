@@ -68,7 +68,7 @@ def _decided(release: Release, seen: Seen, case: Case, verdict: Verdict, now: in
     if passing and not obstacle:
         gate_now = Gate.CLOSED if seen.app.stopped else Gate.OPEN
         why = f"no longer so: {release.reason}"
-        asked_at = None if lapsed else release.asked_at
+        asked_at = None if lapsed else release.asked_by(now)
         return save(release, release.moved(_S.RUNNING, now=now, why=why, gate=gate_now, asked_at=asked_at))
     if going and release.asked_at is not None:  # it was paused at its gate, and what ran on has changed the verdict
         return save(release, release.noted("approval lapsed", now=now, why=verdict.reason, asked_at=None))
@@ -81,9 +81,9 @@ def _at_the_gate(release: Release, seen: Seen, case: Case, verdict: Verdict, gat
         until = f"; after {duration(gate.timeout_ms)} without an answer the plan says {gate.default}"
         why = f"stage {release.stage + 1} waits for approval: {verdict.reason}{until}"
         step = held(release, Hold.APPROVAL, why, now, str(verdict))
-        asked_at = release.asked_at if release.asked_at is not None else now  # after a pause the gate's time goes on
+        asked_at = release.asked_at if release.asked_at is not None else now  # its time goes on where it was left
         return replace(step, after=replace(step.after, asked_at=asked_at))
-    if now < (release.asked_at or release.since) + gate.timeout_ms:
+    if release.gate_ends is None or now < release.gate_ends:
         return None
     nobody = f"nobody answered at the gate of stage {release.stage + 1} within {duration(gate.timeout_ms)}"
     if gate.default is GateDefault.CONTINUE:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from canary.domain.audit import IN_FLIGHT, Arm, ExecutionStatus, Row, RowUpdate, Status, abandoned, settle
+from canary.domain.audit import GRACE_MS, IN_FLIGHT, Arm, ExecutionStatus, Row, RowUpdate, Status, abandoned, settle
 from canary.domain.counting import is_new
 from canary.domain.evidence import Running
 from canary.domain.plan import OnAbort
@@ -134,7 +134,7 @@ def _fence_off(world: World, release: Release, rows: dict[str, Row]) -> None:
 
 def _settle_rows(world: World, release: Release, rows: dict[str, Row]) -> str | None:
     in_flight = [row for row in rows.values() if row.status in IN_FLIGHT]
-    wanted = {row.request_id: arn for row in in_flight if (arn := _execution_of(row, release, rows))}
+    wanted = {row.request_id: arn for row in in_flight if (arn := _execution_of(row, release, rows, world.clock()))}
     seen = world.executions.observe(wanted.values()) if wanted else {}
     unreadable = None
     for row in in_flight:
@@ -152,7 +152,7 @@ def _settle_rows(world: World, release: Release, rows: dict[str, Row]) -> str | 
     return unreadable
 
 
-def _execution_of(row: Row, release: Release, rows: Mapping[str, Row]) -> str | None:
+def _execution_of(row: Row, release: Release, rows: Mapping[str, Row], now: int) -> str | None:
     """The execution to ask about: the row's own, or the one that a target which uses our request id would have started."""
     if row.transform_id is not None:
         return row.transform_id if is_execution(row.transform_id) else None
@@ -162,6 +162,8 @@ def _execution_of(row: Row, release: Release, rows: Mapping[str, Row]) -> str | 
         return None
     if target.kind is TargetKind.STATE_MACHINE:
         return execution_arn(row.target, row.request_id)
+    if now - row.claimed_at <= GRACE_MS:  # what the stack itself answers goes before a guess, and its router may still tell
+        return None
     siblings = (other.state_machine for other in rows.values() if other.state_machine and other.target == row.target)
     machine = release.state_machine or next(siblings, None)
     return execution_arn(machine, row.request_id) if machine else None

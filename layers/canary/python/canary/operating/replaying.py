@@ -23,7 +23,7 @@ from canary.domain.plan import Plan, Stage
 from canary.domain.release import Release, release_key, version_of
 from canary.domain.sight import Sight
 from canary.domain.stages import begun
-from canary.domain.states import ON_TRIAL, PASSING_HOLDS, Gate, Hold, ReleaseState
+from canary.domain.states import ON_TRIAL, PASSING_HOLDS, Gate, ReleaseState
 from canary.domain.steps import SaveRelease
 from canary.domain.trial import on_trial
 from canary.domain.words import percent
@@ -132,9 +132,9 @@ class _Replay:
         """
         release = self._release
         if release.hold is not None and release.hold not in PASSING_HOLDS:
-            gate = release.plan.stages[release.stage].gate
-            asked = release.since + gate.timeout_ms if gate is not None and release.hold is Hold.APPROVAL else None
-            return at >= min(each for each in (asked, release.opened_at + release.plan.deadline_ms) if each is not None)
+            return at >= min(
+                each for each in (release.gate_ends, release.opened_at + release.plan.deadline_ms) if each is not None
+            )
         return kind is _Kind.TIME_PASSED and at > self._tape.covered and self._free
 
     @property

@@ -151,9 +151,8 @@ class Trial:
         baked = release.stage_since + plan.stages[release.stage].bake.ms
         if baked > self.now:
             times.append(baked)
-        gate = plan.stages[release.stage].gate
-        if release.hold is Hold.APPROVAL and gate is not None:
-            times.append(release.since + gate.timeout_ms)
+        if release.gate_ends is not None:
+            times.append(release.gate_ends)
         if self._late is not None and (first := min(self._in_time(), default=None)) is not None:
             times.append(first + self._late + 1)
         return _scheduled(max(self.now + 1, min(times)))

@@ -41,6 +41,8 @@ _AGAIN_CODES: Final = frozenset(
     }
 )
 _AGAIN_STATUSES: Final = frozenset({500, 502, 503, 504})
+#: What tells of an earlier try, too, and not of this one alone.
+_TELLING: Final = frozenset({"ConditionalCheckFailedException", "ExecutionAlreadyExists", "ExecutionDoesNotExist"})
 #: The longest wait before another try; it is drawn at random up to here.
 _BACKOFF_S: Final = 0.3
 #: For a fetch of credentials, which is tried so often.
@@ -165,12 +167,11 @@ def repeated(once: Callable[[], Response], attempts: int, wait: Callable[[], Non
         try:
             return once()
         except WireFault as fault:
-            again = _worth_another(fault)
-            if attempts <= 0 or not again:
-                if unclear is not None and again:
+            if attempts <= 0 or not _worth_another(fault):
+                if unclear is not None and fault.code not in _TELLING:
                     raise unclear from fault
                 raise
-            unclear = fault if isinstance(fault, NoAnswer | Broken) else unclear
+            unclear = fault if _may_have_worked(fault) else unclear
         wait()
 
 
@@ -208,6 +209,10 @@ def _fetched(endpoint: Endpoint, head: bytes) -> bytes:
     if response.status != 200:
         raise Refusal(response.status, str(response.status), {})
     return response.body
+
+
+def _may_have_worked(fault: WireFault) -> bool:
+    return fault.status >= 500 if isinstance(fault, Refusal) else isinstance(fault, NoAnswer | Broken)
 
 
 def _worth_another(fault: WireFault) -> bool:
