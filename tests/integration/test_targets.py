@@ -252,9 +252,9 @@ def server(answer: bytes | None) -> Iterator[tuple[str, list[bytes]]]:
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+        thread.join(5)  # first: it may just be taking one more
         for connection in kept:
             connection.close()
-        thread.join(5)
 
 
 @pytest.fixture

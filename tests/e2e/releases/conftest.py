@@ -78,7 +78,7 @@ class Subject:
         return self.await_release(name, lambda found: found.state is state, f"{state}")
 
     def await_release(self, key: str, wanted: Callable[[Release], bool], words: str = "opened") -> Release:
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 45
         while (found := self.releases.release(self.name, key)) is None or not wanted(found):
             if time.monotonic() > deadline:
                 pytest.fail(f"not {words} in time: {found and (found.state, found.reason, found.history)}")

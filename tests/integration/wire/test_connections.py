@@ -76,9 +76,9 @@ def peer(*treatments: Callable[[Peer, socket.socket], None]) -> Iterator[Peer]:
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+        thread.join(3)  # first: it may just be taking one more
         for connection in open_ones:
             connection.close()
-        thread.join(3)
 
 
 def answering(*answers: bytes, then: str = "wait") -> Callable[[Peer, socket.socket], None]:

@@ -20,8 +20,6 @@ from tests.e2e.releases.faults.proxy import Proxy, Service
 from tests.e2e.releases.faults.scenario import LONG_AGO_MS, Case, Life, Phase
 
 FUNCTIONS = ("RouterFunction", "FlipperFunction")
-#: At once, and all the time: the schedule, sped up.
-WAKERS = 4
 #: Between two requests to an app.
 PAUSE_S = 0.1
 QUICK = {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}}

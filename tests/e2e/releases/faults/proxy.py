@@ -114,7 +114,7 @@ class Proxy:
     def close(self) -> None:
         for service in Service:
             self._run(self._shut(service))
-        self._run(self._loop.shutdown_asyncgens())
+        self._run(self._leave())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -177,6 +177,15 @@ class Proxy:
         self._servers[service].close()
         for writer in list(self._clients[service]):
             writer.close()
+
+    async def _leave(self) -> None:
+        """End what is still being answered: whoever asked is gone, and each connection is closed by whoever serves it."""
+        busy = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in busy:
+            task.cancel()
+        await asyncio.gather(*busy, return_exceptions=True)
+        await asyncio.sleep(0)  # a connection that was closed goes in the next round
+        await self._loop.shutdown_asyncgens()
 
     async def _answered(self, service: Service, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; False when the connection is to be closed."""
