@@ -361,7 +361,7 @@ MUTANTS: Final = (
         "restored_from=flip.restored_release(seen.history)",
         "restored_from=None and flip.restored_release(seen.history)",
         "7: whoever waits for a release does not find it again",
-        (_FOREIGN,),
+        (_FOREIGN, _LIFE),
     ),
     Mutant(
         "leave the mirror behind",

@@ -216,6 +216,24 @@ def test_two_takeovers_at_once_run_it_once():
     assert len(scene.stacks.sent) == 1
 
 
+def test_of_two_takeovers_that_have_read_the_same_record_one_runs_it():
+    scene = Scene()
+    kill(scene, "stack.call", "before", key="order-1")
+    scene.clock.pass_by(IN_PROGRESS_MS)
+    begun, faster = [], []
+
+    def meanwhile(_: int, name: str, when: str) -> None:
+        if (name, when) == ("ddb.begin_key", "before"):
+            begun.append(name)
+            if len(begun) == 2:  # the first finds the record, the second takes it over
+                scene.calls.let_live()
+                faster.append(scene.send(key="order-1").status)
+
+    scene.calls.on_call = meanwhile
+    assert (status_of(scene, key="order-1"), faster) == (409, [202])
+    assert len(scene.stacks.sent) == 1
+
+
 def test_what_became_of_a_request_to_latest_is_told():
     scene = opened()
     request_id = scene.send().body["request_id"]
