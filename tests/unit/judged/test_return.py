@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from canary.domain.app import Version
 from canary.domain.audit import ExecutionStatus
 from canary.domain.release import Release, Verb
 from canary.domain.states import ReleaseState
@@ -155,3 +156,24 @@ def test_a_quarantine_of_a_later_failure_stays():
     assert scene.releases.items[APP].quarantine[arn("v2")].release == scene.all_releases()[1].release
     assert taken_back(scene).state is _S.PROMOTED
     assert arn("v2") in scene.releases.items[APP].quarantine
+
+
+def test_a_current_that_is_read_as_it_was_before_the_rollback_is_not_taken_for_written():
+    scene = rolled_back()
+    versions = scene.parameters.versions[APP, "current"]
+    hidden: list[Version] = []
+    reads = []
+
+    def meanwhile(_: int, name: str, when: str) -> None:
+        if name != "ssm.read" or scene.all_releases()[0].state is not _S.PROMOTING or len(reads) == 3:
+            return
+        if when == "before":
+            hidden.append(versions.pop())
+        elif hidden:
+            versions.append(hidden.pop())
+            reads.append(name)
+
+    scene.calls.on_call = meanwhile
+    assert taken_back(scene).state is _S.PROMOTED
+    assert len(reads) == 3
+    assert scene.parameter("current") == arn("v2")

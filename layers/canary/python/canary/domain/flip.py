@@ -43,9 +43,9 @@ def next_flip_step(release: Release, seen: Seen) -> Step | None:
     moves on, so that it is on record that current was written; whatever happens to current later is a new story.
     """
     flip = _of(release)
-    if seen.serving is not None and seen.serving.target.arn == release.target:
+    if seen.serving is not None and seen.serving.target.arn == release.target and not _is_stale(release, flip, seen):
         return None  # somebody had made it current already, in other words perhaps
-    if not _flipped(flip, seen):
+    if not _flipped(release, flip, seen):
         if seen.previous is None or seen.previous.value != flip.before:
             return WriteParameter(
                 "previous", flip.before, f"{release.release} is being promoted: what was current becomes previous"
@@ -61,7 +61,7 @@ def next_rollback_step(release: Release, seen: Seen, now: int) -> Step | None:
     was written, previous := blank, the quarantine of what was taken back.
     """
     if release.flip is not None:
-        if not _flipped(release.flip, seen):
+        if not _flipped(release, release.flip, seen):
             return WriteParameter("current", release.flip.after, f"{release.tag} is taken back", over=release.flip.version)
         written = release.noted("current restored", now=now, why="the previous stack is current again", flip=None)
         return SaveRelease(release, written, "current is restored")
@@ -179,9 +179,17 @@ def _of(release: Release) -> Flip:
     return release.flip
 
 
-def _flipped(flip: Flip, seen: Seen) -> bool:
+def _is_stale(release: Release, flip: Flip, seen: Seen) -> bool:
+    """Whether current was read as it was before the flip began: where a rollback is taken back, that is what it writes."""
+    current = seen.current
+    return current is not None and current.version < flip.version and current.modified_at < release.since
+
+
+def _flipped(release: Release, flip: Flip, seen: Seen) -> bool:
     """Whether current is already what the flip writes; False while it is what the flip started from. Raises `Foreign`."""
     current = seen.current
+    if _is_stale(release, flip, seen):
+        return False  # what is written next is written only over the version from which the flip started
     if current is not None and current.value == flip.after:
         return True
     if current is not None and (current.value, current.version) == (flip.before, flip.version):
