@@ -99,7 +99,7 @@ def releases(draw: st.DrawFn, release: str = "00000001-0123abcd", app: str = "tr
         "returning": st.booleans(),
         "record": _maybe,
         "asks": st.lists(st.builds(Ask, st.sampled_from(Verb), texts, texts, times, st.booleans()), max_size=2).map(tuple),
-        "flip": st.none() | st.builds(Flip, texts, counts, texts),
+        "flip": st.none() | st.builds(Flip, texts, counts, texts, counts, st.booleans()),
         "verdict": _maybe,
         "reason": _maybe,
         "refusal": _maybe,

@@ -116,7 +116,7 @@ def test_a_save_appends_to_the_history(table):
 
 
 def test_what_became_none_is_gone(table):
-    full = release(verdict="PASS", flip=Flip("a", 3, "b"), ended_at=NOW, restored_from="00000000-0123abcd")
+    full = release(verdict="PASS", flip=Flip("a", 3, "b", 7, written=True), ended_at=NOW, restored_from="00000000-0123abcd")
     table.create(full)
     bare = replace(full, verdict=None, flip=None, ended_at=None, restored_from=None)
     assert table.save(full, bare)

@@ -10,6 +10,7 @@ _FOREIGN: Final = "tests/unit/test_foreign_writes.py"
 _LIFE: Final = "tests/unit/lifecycle"
 _ROUTING: Final = "tests/unit/routing"
 _KEYED: Final = "tests/unit/test_keyed.py"
+_RETURN: Final = "tests/unit/judged/test_return.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,9 +320,25 @@ MUTANTS: Final = (
     Mutant(
         "forget previous",
         "domain/flip.py",
-        "        if seen.previous is None or seen.previous.value != flip.before:",
-        "        if _flipped(flip, seen) and (seen.previous is None or seen.previous.value != flip.before):",
+        "        if not _left(seen.previous, flip.before, release, flip):",
+        "        if False:",
         "6: there is no way back",
+    ),
+    Mutant(
+        "believe a current from before the flip",
+        "domain/flip.py",
+        "    return current is not None and current.version < flip.version and current.modified_at < release.since",
+        "    return False",
+        "6: a return is on record and was never written",
+        (_RETURN,),
+    ),
+    Mutant(
+        "believe a previous from before the flip",
+        "domain/flip.py",
+        "    return previous.version > flip.previous or previous.modified_at >= release.since",
+        "    return True",
+        "6: there is no way back after a return",
+        (_RETURN,),
     ),
     Mutant(
         "overwrite a foreign current",
@@ -373,7 +390,7 @@ MUTANTS: Final = (
     Mutant(
         "leave previous after a rollback",
         "domain/flip.py",
-        "    if seen.previous is not None and not is_blank(seen.previous.value):",
+        "    if seen.previous is not None and not _left(seen.previous, BLANK, release, flip):",
         "    if False:",
         "6: a rollback goes back to itself",
     ),

@@ -158,22 +158,47 @@ def test_a_quarantine_of_a_later_failure_stays():
     assert arn("v2") in scene.releases.items[APP].quarantine
 
 
-def test_a_current_that_is_read_as_it_was_before_the_rollback_is_not_taken_for_written():
-    scene = rolled_back()
-    versions = scene.parameters.versions[APP, "current"]
+def read_late(scene: Scene, name: str, state: ReleaseState) -> list[str]:
+    """Answer three reads in ``state`` as the parameter was before its newest write; what was read late is added to the list."""
+    versions = scene.parameters.versions[APP, name]
     hidden: list[Version] = []
-    reads = []
+    late: list[str] = []
 
-    def meanwhile(_: int, name: str, when: str) -> None:
-        if name != "ssm.read" or scene.all_releases()[0].state is not _S.PROMOTING or len(reads) == 3:
+    def meanwhile(_: int, call: str, when: str) -> None:
+        if call != "ssm.read" or scene.all_releases()[0].state is not state or len(late) == 3:
             return
         if when == "before":
             hidden.append(versions.pop())
         elif hidden:
+            late.append(versions[-1].value)
             versions.append(hidden.pop())
-            reads.append(name)
 
     scene.calls.on_call = meanwhile
+    return late
+
+
+def test_a_current_that_is_read_as_it_was_before_the_rollback_is_not_taken_for_written():
+    scene = rolled_back()
+    late = read_late(scene, "current", _S.PROMOTING)
     assert taken_back(scene).state is _S.PROMOTED
-    assert len(reads) == 3
+    assert late == [arn("v2")] * 3
     assert scene.parameter("current") == arn("v2")
+
+
+def test_a_previous_that_is_read_as_it_was_before_the_rollback_is_not_taken_for_written():
+    scene = rolled_back()
+    late = read_late(scene, "previous", _S.PROMOTING)
+    assert taken_back(scene).state is _S.PROMOTED
+    assert arn("v1") in late
+    assert scene.parameter("previous") == arn("v1")
+
+
+def test_a_previous_that_is_read_as_it_was_before_the_return_is_not_taken_for_blank():
+    scene = rolled_back()
+    taken_back(scene)
+    late = read_late(scene, "previous", _S.ROLLING_BACK)
+    scene.ask(Verb.ROLLBACK, "wrong after all")
+    scene.flip()
+    assert (scene.only_release().state, scene.parameter("current")) == (_S.ROLLED_BACK, arn("v1"))
+    assert "NONE" in late
+    assert scene.parameter("previous") == "NONE"

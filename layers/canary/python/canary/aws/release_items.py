@@ -75,7 +75,7 @@ def release_item(model: type[ReleaseItem], release: Release) -> ReleaseItem:
         returning=release.returning or None,
         record=release.record,
         asks=[AskItem(verb=a.verb.value, who=a.who, why=a.why, at=timestamp(a.at), force=a.force or None) for a in release.asks],
-        flip=FlipItem(before=flip.before, version=flip.version, after=flip.after) if flip else None,
+        flip=_flip_item(flip) if flip else None,
         verdict=release.verdict,
         reason=release.reason,
         refusal=release.refusal,
@@ -134,7 +134,7 @@ def release_of(item: Any) -> Release:
         returning=bool(item.returning),
         record=item.record,
         asks=tuple(Ask(Verb(a.verb), a.who, a.why, from_timestamp(a.at), bool(a.force)) for a in item.asks),
-        flip=Flip(item.flip.before, int(item.flip.version), item.flip.after) if item.flip else None,
+        flip=_flip(item.flip) if item.flip else None,
         verdict=item.verdict,
         reason=item.reason,
         refusal=item.refusal,
@@ -238,6 +238,17 @@ def _plain_changes(model: Any, old: Any, new: Any, skip: set[str]) -> list[Actio
     was, now = old.serialize(), new.serialize()
     changed = [name for name in {**was, **now} if name not in skip and was.get(name) != now.get(name)]
     return [getattr(model, name).set(getattr(new, name)) if name in now else getattr(model, name).remove() for name in changed]
+
+
+def _flip_item(flip: Flip) -> FlipItem:
+    return FlipItem(
+        before=flip.before, version=flip.version, after=flip.after, previous=flip.previous, written=flip.written or None
+    )
+
+
+def _flip(item: Any) -> Flip:
+    """Read a flip; one that was frozen by an older version does not tell how previous stood."""
+    return Flip(item.before, int(item.version), item.after, int(item.previous or 0), bool(item.written))
 
 
 def _change(change: Change) -> ChangeItem:

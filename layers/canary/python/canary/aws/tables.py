@@ -113,6 +113,8 @@ class FlipItem(MapAttribute[str, Any]):
     before = UnicodeAttribute()
     version = NumberAttribute()
     after = UnicodeAttribute()
+    previous = NumberAttribute(null=True)
+    written = BooleanAttribute(null=True)
 
 
 class ReleaseItem(Model):

@@ -9,9 +9,10 @@ from canary.domain import judge
 from canary.domain.app import Seen
 from canary.domain.case import case_of, sight_of
 from canary.domain.changes import abort, amiss, save, with_record
+from canary.domain.flip import frozen
 from canary.domain.judge import Judgement
 from canary.domain.plan import DAY_MS
-from canary.domain.release import STOPPING, Ask, Flip, Release, Verb
+from canary.domain.release import STOPPING, Ask, Release, Verb
 from canary.domain.stages import advance, promoting
 from canary.domain.states import ON_TRIAL, Gate, Hold, ReleaseState
 from canary.domain.steps import SaveRelease, Step
@@ -185,7 +186,7 @@ def rolling_back(release: Release, seen: Seen, now: int, why: str, who: str) -> 
     """The release at the beginning of its rollback: what is to be written is frozen."""
     if seen.current is None or seen.previous is None:
         raise ValueError("nothing to go back to: cannot_go_back comes first")
-    flip = Flip(seen.current.value, seen.current.version, seen.previous.value)
+    flip = frozen(seen.current, seen.previous, seen.previous.value)
     return release.moved(_S.ROLLING_BACK, now=now, why=why, who=who, flip=flip)
 
 

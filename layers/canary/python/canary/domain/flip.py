@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from canary.domain.app import Mirror, Quarantined, Seen, Version
+from canary.domain.app import Mirror, Parameter, Quarantined, Seen, Version
 from canary.domain.release import Flip, Release, release_key, version_of
 from canary.domain.steps import BlankLatest, SaveApp, SaveRelease, Step, WriteParameter
 from canary.domain.target import BLANK, is_blank
@@ -36,6 +36,11 @@ class Foreign(Exception):
     """Somebody else wrote the parameter that is being flipped; the message says what was found."""
 
 
+def frozen(current: Parameter, previous: Parameter | None, after: str) -> Flip:
+    """What a flip that begins now writes."""
+    return Flip(current.value, current.version, after, previous.version if previous else 0)
+
+
 def next_flip_step(release: Release, seen: Seen) -> Step | None:
     """The next write of a promotion; None when current is the release. Raises `Foreign`.
 
@@ -46,7 +51,7 @@ def next_flip_step(release: Release, seen: Seen) -> Step | None:
     if seen.serving is not None and seen.serving.target.arn == release.target and not _is_stale(release, flip, seen):
         return None  # somebody had made it current already, in other words perhaps
     if not _flipped(release, flip, seen):
-        if seen.previous is None or seen.previous.value != flip.before:
+        if not _left(seen.previous, flip.before, release, flip):
             return WriteParameter(
                 "previous", flip.before, f"{release.release} is being promoted: what was current becomes previous"
             )
@@ -57,15 +62,16 @@ def next_flip_step(release: Release, seen: Seen) -> Step | None:
 def next_rollback_step(release: Release, seen: Seen, now: int) -> Step | None:
     """The next write of a rollback; None when all is written. Raises `Foreign`.
 
-    In this order: current := what was previous, (the mirror), the release forgets its flip, which puts on record that current
-    was written, previous := blank, the quarantine of what was taken back.
+    In this order: current := what was previous, (the mirror), the release has on record that current was written, previous :=
+    blank, the quarantine of what was taken back.
     """
-    if release.flip is not None:
-        if not _flipped(release, release.flip, seen):
-            return WriteParameter("current", release.flip.after, f"{release.tag} is taken back", over=release.flip.version)
-        written = release.noted("current restored", now=now, why="the previous stack is current again", flip=None)
-        return SaveRelease(release, written, "current is restored")
-    if seen.previous is not None and not is_blank(seen.previous.value):
+    flip = _of(release)
+    if not flip.written:
+        if not _flipped(release, flip, seen):
+            return WriteParameter("current", flip.after, f"{release.tag} is taken back", over=flip.version)
+        why = "the previous stack is current again"
+        return SaveRelease(release, release.noted("current restored", now=now, why=why, flip=replace(flip, written=True)), why)
+    if seen.previous is not None and not _left(seen.previous, BLANK, release, flip):
         return WriteParameter("previous", BLANK, "the previous stack is current again")
     return quarantine_step(release, seen, now, "it was rolled back")
 
@@ -195,6 +201,16 @@ def _flipped(release: Release, flip: Flip, seen: Seen) -> bool:
     if current is not None and (current.value, current.version) == (flip.before, flip.version):
         return False
     raise Foreign(_somebody_wrote(flip, seen))
+
+
+def _left(previous: Parameter | None, value: str, release: Release, flip: Flip) -> bool:
+    """Whether previous is what the flip leaves there, and has been written since it began.
+
+    A stale read does not count: what a rollback blanks, its return writes again, and the other way round.
+    """
+    if previous is None or previous.value != value:
+        return False
+    return previous.version > flip.previous or previous.modified_at >= release.since
 
 
 def _somebody_wrote(flip: Flip, seen: Seen) -> str:

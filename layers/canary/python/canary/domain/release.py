@@ -81,11 +81,17 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """What a flip writes, frozen when it starts: a re-run writes the same. ``before`` was current at ``version``."""
+    """What a flip writes, frozen when it starts: a re-run writes the same.
+
+    ``before`` was current at ``version``; ``previous`` is the version of previous then, 0 for none. ``written``: it is on record
+    that current is ``after`` (of a rollback, which goes on with previous).
+    """
 
     before: str
     version: int
     after: str
+    previous: int = 0
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from canary.domain.baseline import Baseline
 from canary.domain.evidence import Evidence
 from canary.domain.judge import Case, Judgement
 from canary.domain.pace import headroom, share_of, slots
-from canary.domain.release import FLIPPER, Flip, NoticeKind, Release
+from canary.domain.release import FLIPPER, NoticeKind, Release
 from canary.domain.states import Gate, ReleaseState
 from canary.domain.steps import SaveRelease
 
@@ -86,5 +86,5 @@ def promoting(release: Release, seen: Seen, now: int, why: str, proof: str, who:
         who=who,
         gate=Gate.CLOSED,
         verdict=f"{Judgement.PASS}: {proof}",
-        flip=Flip(seen.current.value, seen.current.version, release.value),
+        flip=flip.frozen(seen.current, seen.previous, release.value),
     )
