@@ -9,6 +9,7 @@ gc.disable()  # what is imported stays: to look for garbage among it would be a 
 
 import base64
 import json
+import logging
 import os
 import re
 from functools import cache
@@ -33,6 +34,8 @@ _JSON: Final = "application/json"
 _PROBLEM: Final = "application/problem+json"
 _KEY: Final = r"[\x20-\x7e]{1,255}"
 _HALF: Final = "[\ud800-\udfff]"
+#: What the log tells of an answer.
+_TOLD: Final = ("request_id", "app", "routed_to", "tag", "transform_id", "fell_back", "status")
 #: A function answers with 6 MB at most; the rest is for the headers.
 _MOST_BYTES: Final = 6 * 1024 * 1024 - 10_000
 
@@ -59,29 +62,24 @@ def desk() -> Desk:
     return startup.desk(os.environ, meter)
 
 
-@logger.inject_lambda_context
 def handler(event: Document, context: LambdaContext) -> Document:
     """Answer one request of API Gateway's."""
     try:
-        return _answered(event, context.get_remaining_time_in_millis())
+        return _answered(event, context)
     except Problem as problem:
-        return _problem(problem)
-    except Exception:
-        # The edge: what should not have happened goes to the log with its cause, and not to the caller.
-        logger.exception("a defect")
-        meter.count("Defect", "")
-        answer = Problem(500, "the router failed; what happened is in its log")
-        return {"statusCode": 500, "headers": {"Content-Type": _PROBLEM}, "body": json.dumps(answer.body)}
+        return _problem(problem, context)
+    except Exception as error:  # noqa: BLE001 - the edge, where it is logged
+        return _defect(error, context)
     finally:
         meter.flush()
 
 
-def _answered(event: Document, remaining_ms: int) -> Document:
+def _answered(event: Document, context: LambdaContext) -> Document:
     """Route by the paths of openapi.yaml; a slash at the end changes nothing."""
     _check(event)
     match event["httpMethod"], event["path"].rstrip("/").split("/"):
         case "POST", ["", app] if app:
-            return take(event, app, remaining_ms)
+            return take(event, app, context)
         case "GET", ["", app, "requests", request_id] if app and request_id:
             return find(app, request_id)
         case "GET", ["", "health"]:
@@ -105,18 +103,19 @@ def _check(event: object) -> None:
         raise Problem(400, "this is not a request of the API: send requests to the router's URL")
 
 
-def take(event: Document, app_name: str, remaining_ms: int) -> Document:
-    """Send a request to one stack."""
+def take(event: Document, app_name: str, context: LambdaContext) -> Document:
+    """Send a request to one stack, and tell in the line of its metrics where it went."""
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     request = Request(
         app=_app(app_name),
         body=_body(event),
-        deadline=startup.now() + min(_BUDGET_MS, remaining_ms),
+        deadline=startup.now() + min(_BUDGET_MS, context.get_remaining_time_in_millis()),
         tenant=_header(headers, "X-Canary-Tenant"),
     )
     key = _header(headers, "Idempotency-Key")
     reply = desk().take(request, _api_key(event), key)
-    logger.info("routed", **_facts(reply))
+    if logger.log_level <= logging.INFO:
+        meter.tell(request.app, _facts(reply, context))
     return _answer(reply)
 
 
@@ -130,12 +129,22 @@ def health() -> Document:
     return _json(200, {"status": "ok", "version": __version__})
 
 
-def _problem(error: Problem) -> Document:
+@logger.inject_lambda_context
+def _problem(error: Problem, _: LambdaContext) -> Document:
     logger.warning("not routed", status=error.status, detail=error.detail, **error.extra)
     headers = {**error.headers}
     if request_id := error.extra.get("request_id"):
         headers["X-Canary-Request-Id"] = request_id
     return _json(error.status, error.body, headers, _PROBLEM)
+
+
+@logger.inject_lambda_context
+def _defect(error: Exception, _: LambdaContext) -> Document:
+    """The edge: what should not have happened goes to the log with its cause, and not to the caller."""
+    logger.error("a defect", exc_info=error)
+    meter.count("Defect", "")
+    answer = Problem(500, "the router failed; what happened is in its log")
+    return {"statusCode": 500, "headers": {"Content-Type": _PROBLEM}, "body": json.dumps(answer.body)}
 
 
 def _app(name: str) -> str:
@@ -176,9 +185,15 @@ def _api_key(event: Document) -> str:
     return str(identity.get("apiKeyId") or "") if isinstance(identity, dict) else ""
 
 
-def _facts(reply: Reply) -> Document:
-    names = ("request_id", "app", "routed_to", "tag", "transform_id", "fell_back", "status")
-    return {"http_status": reply.status, "because": reply.because, **{n: reply.body[n] for n in names if n in reply.body}}
+def _facts(reply: Reply, context: LambdaContext) -> Document:
+    """What the log says of a request, in Powertools' words where it has some."""
+    body = reply.body
+    facts = {"level": "INFO", "message": "routed", "http_status": reply.status, "because": reply.because}
+    facts |= {name: body[name] for name in _TOLD if name in body}
+    facts["function_request_id"] = context.aws_request_id
+    if trace := os.environ.get("_X_AMZN_TRACE_ID"):
+        facts["xray_trace_id"] = trace.split(";", 1)[0].removeprefix("Root=")
+    return facts
 
 
 def _answer(reply: Reply) -> Document:

@@ -147,12 +147,14 @@ def unkeyed(load_event):
 
 @pytest.fixture
 def log(monkeypatch, capsys):
-    """All that a handler wrote, and the lines of its log."""
+    """All that a handler wrote, and the lines that say what became of a request, those of the metrics among them."""
     lines = io.StringIO()
     monkeypatch.setattr(router.logger.registered_handler, "stream", lines)
 
     def read() -> tuple[str, list[dict[str, Any]]]:
-        return lines.getvalue() + "".join(capsys.readouterr()), [json.loads(line) for line in lines.getvalue().splitlines()]
+        printed, complained = capsys.readouterr()
+        documents = [json.loads(line) for line in f"{printed}{lines.getvalue()}".splitlines()]
+        return printed + complained + lines.getvalue(), [line for line in documents if "message" in line]
 
     return read
 
@@ -371,7 +373,33 @@ class TestLogs:
             APP,
             "current",
         )
-        assert (line["service"], line["http_status"]) == ("router", 200)
+        assert (line["service"], line["level"], line["http_status"]) == ("router", "INFO", 200)
+        assert (line["RoutedToCurrent"], line["function_request_id"]) == ([1.0], Context().aws_request_id)
+        assert "xray_trace_id" not in line
+
+    def test_a_repeat_that_the_record_answers_leaves_one_too(self, target, post, log):
+        target(Wire({"lines": 1}))
+        for _ in range(2):
+            post(headers={"Idempotency-Key": "a-key"})
+        first, again = log()[1]
+        assert (first["request_id"], first.get("Repeated")) == (again["request_id"], None)
+        assert (again["message"], again["Repeated"], again["because"]) == ("routed", [1.0], "the key's answer is on record")
+
+    def test_a_line_of_a_traced_request_names_its_trace(self, target, post, log, monkeypatch):
+        target(Wire({"lines": 1}))
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1")
+        post()
+        assert [line["xray_trace_id"] for line in log()[1]] == ["1-5bef4de7-ad49b0e87f6ef6c87fc2e700"]
+
+    def test_where_only_warnings_are_asked_for_a_line_of_metrics_says_no_more(self, target, post, log):
+        target(Wire({"lines": 1}))
+        router.logger.setLevel("WARNING")
+        try:
+            post()
+        finally:
+            router.logger.setLevel("INFO")
+        text, lines = log()
+        assert ("RoutedToCurrent" in text, lines) == (True, [])
 
     def test_a_request_that_was_not_routed_leaves_one_too(self, target, post, log):
         target(error("TooManyRequestsException", 429))

@@ -192,12 +192,13 @@ def found(text: str, *, but: tuple[str, ...] = ()) -> list[str]:
 class TestNowhere:
     def test_not_in_the_logs(self, heard):
         log = heard.log.getvalue()
-        assert '"routed"' in log
+        assert '"not routed"' in log
         assert "SaveRelease" in log
         assert found(log) == []
 
     def test_not_in_the_metrics_nor_in_anything_else_that_is_printed(self, heard):
         assert "RoutedToLatest" in heard.metrics
+        assert '"routed"' in heard.metrics
         assert found(heard.metrics) == []
 
     def test_not_in_an_error_that_upstream_apps_see(self, heard):

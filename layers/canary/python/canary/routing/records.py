@@ -80,6 +80,7 @@ class Records:
             case Repeat.OTHER_BODY:
                 raise Problem(422, "this Idempotency-Key was used with another body: use a new key for a new request")
             case Repeat.SAME_ANSWER if found.answer is not None:
+                self._router.count("Repeated", record.app)
                 return Reply(status=found.answer.status, body=found.answer.body, because="the key's answer is on record")
             case Repeat.TAKE_OVER:
                 return self._take_over(found, record)
