@@ -5,6 +5,8 @@ A line of metrics is a line of the log as well: what is to be told of the reques
 
 from __future__ import annotations
 
+import json
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,6 +16,8 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 #: Where nothing else is said; template.yaml gives each environment a namespace of its own.
 NAMESPACE: Final = "Canary"
+#: Powertools makes an encoder for each line.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 
@@ -46,4 +50,7 @@ class Meter:
                 metrics.add_dimensions(service=self._service, app=app)
             for name, number in numbers.items():
                 metrics.add_metric(name=name, unit=MetricUnit.Count, value=number)
-            metrics.flush_metrics()
+            line = _encode(metrics.serialize_metric_set())
+            metrics.clear_metrics()
+            sys.stdout.write(f"{line}\n")  # at once: `print` writes the line and its end, each by itself
+            sys.stdout.flush()

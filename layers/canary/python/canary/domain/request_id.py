@@ -9,6 +9,8 @@ from typing import Final
 #: As many as the name of an execution may have. DynamoDB refuses to look for keys that are much longer.
 _MOST_CHARACTERS: Final = 80
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+#: Two digits at once: every request needs thirteen of these.
+_PAIRS: Final = [high + low for high in _ALPHABET for low in _ALPHABET]
 _SHAPE: Final = (
     r"[0-9A-HJKMNP-TV-Z]{26}"
     r"(?:-r(?P<release>[0-9]{8,}-[0-9a-f]{8})|-c(?P<share>[0-9]{4})(?P<digest>[0-9a-f]{8}))?"
@@ -37,7 +39,7 @@ def new_request_id(
     name, says under which release and share it ran. 80 characters at most. ``now`` in milliseconds, ``randomness`` of 80 bits.
     """
     number = (now << 80) | (randomness & ((1 << 80) - 1))
-    digits = [_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5)]
+    digits = [_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)]
     mark = f"-r{release}" if release else f"-c{control[1]:04d}{digest_of(control[0])}" if control else ""
     return "".join(digits) + mark + (f"-k{key}" if key else "")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from canary.aws.answers import CONDITION_FAILED, DENIED
@@ -15,7 +14,7 @@ from canary.wire.faults import Refusal, WireFault
 QUICK: Final = Patience(connect_s=1, answer_s=2, attempts=2)
 
 
-def asked(wire: Wire, service: Service, operation: str, document: Mapping[str, Any]) -> dict[str, Any]:
+def asked(wire: Wire, service: Service, operation: str, document: str) -> dict[str, Any]:
     """Call an operation. Raises `Unavailable`, `Denied`."""
     try:
         return wire.ask(service, operation, document, QUICK)
@@ -23,7 +22,7 @@ def asked(wire: Wire, service: Service, operation: str, document: Mapping[str, A
         raise unavailable(service, fault) from fault
 
 
-def written(wire: Wire, operation: str, document: Mapping[str, Any]) -> dict[str, Any] | None:
+def written(wire: Wire, operation: str, document: str) -> dict[str, Any] | None:
     """Send a conditional write to DynamoDB.
 
     None when it was done; when its condition failed, the item that made it fail, empty if that was not asked for (ALL_OLD) or

@@ -8,13 +8,34 @@ from typing import Any, Final
 from canary.domain.audit import IN_FLIGHT, KEEP_MS, Arm, Row, RowUpdate, Status
 from canary.errors import Unavailable
 from canary.lean.asking import asked, written
-from canary.lean.items import NOT_UNDERSTOOD, Setting, flag_of, number, number_of, text, text_of, time, time_of
+from canary.lean.items import (
+    NOT_UNDERSTOOD,
+    TRUE,
+    Setting,
+    flag_of,
+    listing,
+    mapping,
+    number,
+    number_of,
+    quoted,
+    text,
+    text_of,
+    time,
+    time_of,
+)
 from canary.wire.call import Wire
 from canary.wire.endpoints import DYNAMODB
 
 _BATCH: Final = 100
 _IN_FLIGHT: Final = tuple(text(status.value) for status in sorted(IN_FLIGHT))
-_AND_WRITTEN_ONCE: Final = "(#0 IN (:0, :1) AND (attribute_not_exists (#1) OR #1 = :2))"
+_FLYING: Final = '"#0 IN (:0, :1)"'
+_AND_WRITTEN_ONCE: Final = '"(#0 IN (:0, :1) AND (attribute_not_exists (#1) OR #1 = :2))"'
+#: What a put says beside the table and the item.
+_UNLESS_THERE: Final = {
+    "ConditionExpression": '"attribute_not_exists (#0)"',
+    "ReturnValuesOnConditionCheckFailure": '"ALL_OLD"',
+    "ExpressionAttributeNames": mapping({"#0": '"request_id"'}),
+}
 
 
 class LeanAudit:
@@ -22,21 +43,13 @@ class LeanAudit:
 
     def __init__(self, wire: Wire, table: str) -> None:
         self._wire = wire
-        self._table = table
+        self._table = quoted(table)
+        self._name = table
 
     def put(self, row: Row) -> Row | None:
         """Put a row, unless there is one: then return that one, and change nothing."""
-        there = written(
-            self._wire,
-            "PutItem",
-            {
-                "TableName": self._table,
-                "Item": _item(row),
-                "ConditionExpression": "attribute_not_exists (#0)",
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-                "ExpressionAttributeNames": {"#0": "request_id"},
-            },
-        )
+        document = mapping({"TableName": self._table, "Item": _item(row), **_UNLESS_THERE})
+        there = written(self._wire, "PutItem", document)
         if there is None:
             return None
         return _row(there) if there else self.rows(row.app, row.release, [row.request_id]).get(row.request_id)
@@ -46,10 +59,10 @@ class LeanAudit:
         document = {
             "TableName": self._table,
             "Key": _key(row.app, row.release, row.request_id),
-            "ConditionExpression": "#0 IN (:0, :1)" if update.transform_id is None else _AND_WRITTEN_ONCE,
-            **_changes(row, update).document(),
+            "ConditionExpression": _FLYING if update.transform_id is None else _AND_WRITTEN_ONCE,
+            **_changes(row, update).members(),
         }
-        return written(self._wire, "UpdateItem", document) is None
+        return written(self._wire, "UpdateItem", mapping(document)) is None
 
     def rows(self, app: str, release: str, request_ids: Iterable[str]) -> Mapping[str, Row]:
         """Read rows, consistently; missing ones are absent. One call for up to 100 of them."""
@@ -58,11 +71,12 @@ class LeanAudit:
         for start in range(0, len(wanted), _BATCH):
             keys = [_key(app, release, name) for name in wanted[start : start + _BATCH]]
             while keys:
-                document = {"RequestItems": {self._table: {"Keys": keys, "ConsistentRead": True}}}
-                answer = asked(self._wire, DYNAMODB, "BatchGetItem", document)
-                for row in map(_row, answer.get("Responses", {}).get(self._table, [])):
+                of_table = mapping({"Keys": listing(keys), "ConsistentRead": "true"})
+                answer = asked(self._wire, DYNAMODB, "BatchGetItem", f'{{"RequestItems":{{{self._table}:{of_table}}}}}')
+                for row in map(_row, answer.get("Responses", {}).get(self._name, [])):
                     found[row.request_id] = row
-                keys = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+                left = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
+                keys = [_key(app, release, key["request_id"]["S"]) for key in left]
         return found
 
 
@@ -83,7 +97,7 @@ def _changes(row: Row, update: RowUpdate) -> Setting:
             changes.set(name, time(at))
     for name, flag in (("unstarted", update.unstarted), ("fell_back", update.fell_back)):
         if flag:
-            changes.set(name, {"BOOL": True})
+            changes.set(name, TRUE)
     started = update.started_at if update.started_at is not None else row.started_at
     if update.status not in IN_FLIGHT and update.stopped_at is not None:
         changes.set("expires_at", number((update.stopped_at + KEEP_MS) // 1000))
@@ -92,7 +106,7 @@ def _changes(row: Row, update: RowUpdate) -> Setting:
     return changes
 
 
-def _item(row: Row) -> dict[str, Any]:
+def _item(row: Row) -> str:
     item = {
         "release_id": text(_release_id(row.app, row.release)),
         "request_id": text(row.request_id),
@@ -126,8 +140,10 @@ def _item(row: Row) -> dict[str, Any]:
     for name, at in (("started_at", row.started_at), ("stopped_at", row.stopped_at)):
         if at is not None:
             item[name] = time(at)
-    flags = {name: {"BOOL": True} for name, flag in (("unstarted", row.unstarted), ("fell_back", row.fell_back)) if flag}
-    return {**item, **flags}
+    for name, flag in (("unstarted", row.unstarted), ("fell_back", row.fell_back)):
+        if flag:
+            item[name] = TRUE
+    return mapping(item)
 
 
 def _row(item: dict[str, Any]) -> Row:
@@ -164,5 +180,5 @@ def _release_id(app: str, release: str) -> str:
     return f"{app}#{release}"
 
 
-def _key(app: str, release: str, request_id: str) -> dict[str, Any]:
-    return {"release_id": text(_release_id(app, release)), "request_id": text(request_id)}
+def _key(app: str, release: str, request_id: str) -> str:
+    return mapping({"release_id": text(_release_id(app, release)), "request_id": text(request_id)})

@@ -9,6 +9,7 @@ from canary.aws.answers import MISSING_EXECUTION, milliseconds, moment
 from canary.domain.audit import Execution, ExecutionStatus
 from canary.errors import Denied, Unavailable
 from canary.lean.asking import asked
+from canary.lean.items import mapping, quoted
 from canary.wire.call import Wire
 from canary.wire.endpoints import STATES
 
@@ -25,7 +26,7 @@ class LeanExecutions:
 
     def _described(self, arn: str) -> Execution:
         try:
-            return _execution(asked(self._wire, STATES, "DescribeExecution", {"executionArn": arn}))
+            return _execution(asked(self._wire, STATES, "DescribeExecution", mapping({"executionArn": quoted(arn)})))
         except Denied as error:
             return Execution(arn=arn, status=ExecutionStatus.UNREADABLE, error=str(error))
         except Unavailable as error:

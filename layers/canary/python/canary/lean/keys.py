@@ -9,7 +9,7 @@ from canary.aws.answers import kept_text
 from canary.domain.keyed import KEEP_MS, Answer, KeyRecord, KeyState
 from canary.errors import Unavailable
 from canary.lean.asking import asked, written
-from canary.lean.items import NOT_UNDERSTOOD, Setting, number, number_of, text, text_of
+from canary.lean.items import NOT_UNDERSTOOD, Setting, mapping, number, number_of, quoted, text, text_of
 from canary.wire.call import Wire
 from canary.wire.endpoints import DYNAMODB
 
@@ -21,11 +21,11 @@ class LeanKeys:
 
     def __init__(self, wire: Wire, table: str) -> None:
         self._wire = wire
-        self._table = table
+        self._table = quoted(table)
 
     def get(self, key: str) -> KeyRecord | None:
         """Read a key's record, consistently."""
-        document = {"TableName": self._table, "Key": _key(key), "ConsistentRead": True}
+        document = mapping({"TableName": self._table, "Key": mapping(_key(key)), "ConsistentRead": "true"})
         item = asked(self._wire, DYNAMODB, "GetItem", document).get("Item")
         return _record(item) if item else None
 
@@ -36,7 +36,7 @@ class LeanKeys:
         """
         free = "((attribute_not_exists (#0) OR #1 < :0) OR #2 = :1)"
         names = {"#0": "request_id", "#1": "expires_at", "#2": "status"}
-        values: dict[str, Any] = {":0": number(now // 1000), ":1": text(KeyState.FREE.value)}
+        values = {":0": number(now // 1000), ":1": text(KeyState.FREE.value)}
         if over is not None:
             free = f"({free} OR (#3 = :2 AND #4 = :3))"
             names |= {"#3": "routed_as", "#4": "since"}
@@ -44,14 +44,16 @@ class LeanKeys:
         item = written(
             self._wire,
             "PutItem",
-            {
-                "TableName": self._table,
-                "Item": _item(record),
-                "ConditionExpression": free,
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-                "ExpressionAttributeNames": names,
-                "ExpressionAttributeValues": values,
-            },
+            mapping(
+                {
+                    "TableName": self._table,
+                    "Item": _item(record),
+                    "ConditionExpression": quoted(free),
+                    "ReturnValuesOnConditionCheckFailure": '"ALL_OLD"',
+                    "ExpressionAttributeNames": mapping({place: quoted(name) for place, name in names.items()}),
+                    "ExpressionAttributeValues": mapping(values),
+                }
+            ),
         )
         if item is None:
             return None
@@ -65,21 +67,22 @@ class LeanKeys:
         if record.answer is not None:
             changes.set("answer_status", number(record.answer.status))
             changes.set("answer", text(kept_text(record.answer)))
-        mine = "(#0 = :0 AND #1 = :1)"
-        document = {"TableName": self._table, "Key": _key(record.key), "ConditionExpression": mine, **changes.document()}
-        written(self._wire, "UpdateItem", document)
+        mine = {"Key": mapping(_key(record.key)), "ConditionExpression": '"(#0 = :0 AND #1 = :1)"'}
+        written(self._wire, "UpdateItem", mapping({"TableName": self._table, **mine, **changes.members()}))
 
 
-def _item(record: KeyRecord) -> dict[str, Any]:
-    return {
-        **_key(record.key),
-        "app": text(record.app),
-        "status": text(record.state.value),
-        "routed_as": text(record.request_id),
-        "payload_sha256": text(record.body_sha256),
-        "since": number(record.since),
-        "expires_at": number((record.since + KEEP_MS) // 1000),
-    }
+def _item(record: KeyRecord) -> str:
+    return mapping(
+        {
+            **_key(record.key),
+            "app": text(record.app),
+            "status": text(record.state.value),
+            "routed_as": text(record.request_id),
+            "payload_sha256": text(record.body_sha256),
+            "since": number(record.since),
+            "expires_at": number((record.since + KEEP_MS) // 1000),
+        }
+    )
 
 
 def _record(item: dict[str, Any]) -> KeyRecord:
@@ -98,5 +101,5 @@ def _record(item: dict[str, Any]) -> KeyRecord:
         raise Unavailable(DYNAMODB.title, "Unreadable", f"a key's record cannot be understood: {error!r}") from error
 
 
-def _key(key: str) -> dict[str, Any]:
+def _key(key: str) -> dict[str, str]:
     return {"release_id": text(f"key#{key}"), "request_id": text(_SORT)}

@@ -9,6 +9,7 @@ from canary.aws.answers import milliseconds, moment
 from canary.domain.parameter import Parameter
 from canary.errors import Unavailable
 from canary.lean.asking import asked
+from canary.lean.items import listing, mapping, quoted
 from canary.wire.call import Wire
 from canary.wire.endpoints import SSM
 
@@ -22,7 +23,7 @@ class LeanParameters:
 
     def read(self, app: str, *names: str) -> Mapping[str, Parameter]:
         """Read some of an app's parameters at once; missing ones are absent."""
-        document = {"Names": [f"{self._prefix}/{app}/{name}" for name in names]}
+        document = mapping({"Names": listing(quoted(f"{self._prefix}/{app}/{name}") for name in names)})
         return _parameters(asked(self._wire, SSM, "GetParameters", document))
 
 

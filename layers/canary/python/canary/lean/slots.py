@@ -12,7 +12,7 @@ from canary.domain.moments import timestamp
 from canary.domain.states import ENDED, Gate, ReleaseState
 from canary.errors import Unavailable
 from canary.lean.asking import asked, written
-from canary.lean.items import NOT_UNDERSTOOD, number, number_of, text, text_of, time
+from canary.lean.items import NOT_UNDERSTOOD, mapping, number, number_of, quoted, text, text_of, time
 from canary.wire.call import Wire
 from canary.wire.endpoints import DYNAMODB
 
@@ -28,7 +28,20 @@ _APP_ITEM: Final = "#app"
 _READ: Final = (
     "release", "value", "state", "gate", "share", "granted", "claimed", "behind", "control", "plan", "stage", "stage_base",
 )  # fmt: skip
-_NAMES: Final = {f"#{place}": name for place, name in enumerate(_READ)}
+_PROJECTION: Final = {
+    "ProjectionExpression": quoted(", ".join(f"#{place}" for place in range(len(_READ)))),
+    "ExpressionAttributeNames": mapping({f"#{place}": quoted(name) for place, name in enumerate(_READ)}),
+}
+_OPEN: Final = text(Gate.OPEN.value)
+#: A claim, for the app, the release, the request's id and the time to be filled in.
+_CLAIM: Final = {
+    "Key": mapping({"app": "%s", "release": "%s"}),
+    "ConditionExpression": '"((#0 < #1 AND #2 = :0) AND attribute_not_exists (#3.#4))"',
+    "ReturnValuesOnConditionCheckFailure": '"ALL_OLD"',
+    "UpdateExpression": '"SET #0 = #0 + :1, #3.#4 = :2"',
+    "ExpressionAttributeNames": mapping({"#0": '"claimed"', "#1": '"granted"', "#2": '"gate"', "#3": '"open"', "#4": "%s"}),
+    "ExpressionAttributeValues": mapping({":0": _OPEN, ":1": number(1), ":2": "%s"}),
+}
 
 
 class LeanOffer(NamedTuple):
@@ -45,14 +58,7 @@ class LeanOffer(NamedTuple):
     behind: str | None
     control: str | None
     plan: Plan
-    stage: int
-
-    @property
-    def batched(self) -> bool:
-        """Whether slots are taken in batches."""
-        from canary.domain.plan import batched  # noqa: PLC0415 - imported already, with the plan itself
-
-        return batched(self.plan.stages, self.stage)
+    batched: bool
 
     @property
     def ended(self) -> bool:
@@ -64,12 +70,13 @@ class LeanSlots:
 
     def __init__(self, wire: Wire, table: str) -> None:
         self._wire = wire
-        self._table = table
+        self._table = quoted(table)
+        self._claim = mapping({"TableName": self._table, **_CLAIM})
 
     def release(self, app: str, release: str) -> Offer | None:
         """Read a release."""
-        document = {**self._key(app, release), "ProjectionExpression": ", ".join(_NAMES), "ExpressionAttributeNames": _NAMES}
-        item = asked(self._wire, DYNAMODB, "GetItem", document).get("Item")
+        document = {**self._of(app, release), **_PROJECTION, "ConsistentRead": "false"}
+        item = asked(self._wire, DYNAMODB, "GetItem", mapping(document)).get("Item")
         if not item:
             return None
         try:
@@ -79,19 +86,8 @@ class LeanSlots:
 
     def claim(self, app: str, release: str, request_id: str, now: int) -> Claimed:
         """Take a slot: one conditional write, safe to repeat, since the id that it leaves in ``open`` tells an earlier try."""
-        item = written(
-            self._wire,
-            "UpdateItem",
-            {
-                "TableName": self._table,
-                "Key": {"app": text(app), "release": text(release)},
-                "ConditionExpression": "((#0 < #1 AND #2 = :0) AND attribute_not_exists (#3.#4))",
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-                "UpdateExpression": "SET #0 = #0 + :1, #3.#4 = :2",
-                "ExpressionAttributeNames": {"#0": "claimed", "#1": "granted", "#2": "gate", "#3": "open", "#4": request_id},
-                "ExpressionAttributeValues": {":0": text(Gate.OPEN.value), ":1": number(1), ":2": time(now)},
-            },
-        )
+        document = self._claim % (text(app), text(release), quoted(request_id), time(now))
+        item = written(self._wire, "UpdateItem", document)
         if item is None or request_id in item.get("open", {}).get("M", {}):
             return Claimed.WON
         return Claimed.GONE if text_of(item, "gate") == Gate.OPEN else Claimed.CLOSED
@@ -100,11 +96,11 @@ class LeanSlots:
         self, app: str, release: str, batch: tuple[str, Batch], granted: int, unused: tuple[str, int] | None = None
     ) -> int:
         """Take many slots at once: one conditional write, safe to repeat. Where what was read last is too old, once more."""
-        key = {"TableName": self._table, "Key": {"app": text(app), "release": text(release)}}
         name, wanted = batch
 
         def write(slots: int, granted: int, unused: tuple[str, int] | None) -> dict[str, Any] | None:
-            return written(self._wire, "UpdateItem", {**key, **_batch_write(name, slots, wanted.taken_at, granted, unused)})
+            document = {**self._of(app, release), **_batch_write(name, slots, wanted.taken_at, granted, unused)}
+            return written(self._wire, "UpdateItem", mapping(document))
 
         return taken(write, name, wanted.slots, granted, unused)
 
@@ -113,11 +109,12 @@ class LeanSlots:
         from canary.domain.app import App, Mirror  # noqa: PLC0415 - needed only while Parameter Store does not answer
 
         document = {
-            **self._key(app, _APP_ITEM),
-            "ProjectionExpression": "#0, #1",
-            "ExpressionAttributeNames": {"#0": "rev", "#1": "mirror"},
+            **self._of(app, _APP_ITEM),
+            "ProjectionExpression": '"#0, #1"',
+            "ExpressionAttributeNames": '{"#0":"rev","#1":"mirror"}',
+            "ConsistentRead": "false",
         }
-        item = asked(self._wire, DYNAMODB, "GetItem", document).get("Item")
+        item = asked(self._wire, DYNAMODB, "GetItem", mapping(document)).get("Item")
         if not item or "rev" not in item:
             return None
         try:
@@ -130,32 +127,34 @@ class LeanSlots:
         except NOT_UNDERSTOOD as error:
             raise Unavailable(DYNAMODB.title, "Unreadable", f"the item of {app!r} cannot be understood: {error!r}") from error
 
-    def _key(self, app: str, release: str) -> dict[str, Any]:
-        return {"TableName": self._table, "Key": {"app": text(app), "release": text(release)}, "ConsistentRead": False}
+    def _of(self, app: str, release: str) -> dict[str, str]:
+        return {"TableName": self._table, "Key": mapping({"app": text(app), "release": text(release)})}
 
 
-def _batch_write(name: str, slots: int, taken_at: int, granted: int, unused: tuple[str, int] | None) -> dict[str, Any]:
+def _batch_write(name: str, slots: int, taken_at: int, granted: int, unused: tuple[str, int] | None) -> dict[str, str]:
     """No expression can add two attributes: so ``granted``, which never falls below what is claimed, comes from outside."""
     returned = unused[1] if unused else 0
     # A release that an older version has opened has no place for batches, and an update of it would be an error.
     condition = "((((#0 = :0 AND #1 >= :1) AND attribute_exists (#2)) AND attribute_not_exists (#2.#3)) AND #4 <= :2)"
     names = {"#0": "gate", "#1": "granted", "#2": "batches", "#3": name, "#4": "claimed"}
-    values = {":0": text(Gate.OPEN.value), ":1": number(granted), ":2": number(granted - slots + returned)}
+    values = {":0": _OPEN, ":1": number(granted), ":2": number(granted - slots + returned)}
     changes = "SET #4 = #4 + :3, #2.#3 = :4"
     values |= {":3": number(slots - returned), ":4": text(f"{slots} {timestamp(taken_at)}")}
     if unused is not None:
         condition, changes = f"({condition} AND attribute_exists (#2.#5))", f"{changes} REMOVE #2.#5"
         names["#5"] = unused[0]
     return {
-        "ConditionExpression": condition,
-        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        "UpdateExpression": changes,
-        "ExpressionAttributeNames": names,
-        "ExpressionAttributeValues": values,
+        "ConditionExpression": quoted(condition),
+        "ReturnValuesOnConditionCheckFailure": '"ALL_OLD"',
+        "UpdateExpression": quoted(changes),
+        "ExpressionAttributeNames": mapping({place: quoted(name) for place, name in names.items()}),
+        "ExpressionAttributeValues": mapping(values),
     }
 
 
 def _offer(app: str, release: str, item: dict[str, Any]) -> LeanOffer:
+    from canary.domain.plan import batched  # noqa: PLC0415 - needed only while there is a release
+
     plan = _plan(item["plan"]["S"])
     share, stage = number_of(item, "share"), int(item["stage"]["N"])
     if number_of(item, "stage_base") is None:  # an item of the first version, where every stage had its weight alone
@@ -174,7 +173,7 @@ def _offer(app: str, release: str, item: dict[str, Any]) -> LeanOffer:
         behind=text_of(item, "behind"),
         control=text_of(item, "control"),
         plan=plan,
-        stage=stage,
+        batched=batched(plan.stages, stage),
     )
 
 

@@ -8,6 +8,7 @@ import json
 from canary.aws import answers
 from canary.domain.call import Call
 from canary.domain.target import Target, TargetKind
+from canary.lean.items import mapping, quoted
 from canary.wire.call import Patience, Wire
 from canary.wire.endpoints import STATES
 from canary.wire.faults import NoAnswer, Refusal, Unreached, WireFault
@@ -56,7 +57,7 @@ class LeanTargets:
         return answers.invoked(response.body, response.headers.get("x-amz-function-error"), transform_id)
 
     def _start(self, target: Target, body: bytes, request_id: str, timeout_ms: int) -> Call:
-        document = {"stateMachineArn": target.arn, "name": request_id, "input": body.decode()}
+        document = mapping({"stateMachineArn": quoted(target.arn), "name": quoted(request_id), "input": quoted(body.decode())})
         try:
             answer = self._wire.ask(STATES, "StartExecution", document, _patience(timeout_ms, 2))
             return answers.started(answer["executionArn"], answers.moment(answer["startDate"]))

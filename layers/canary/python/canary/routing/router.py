@@ -190,11 +190,9 @@ class Router:
     def _after_latest(
         self, turn: _Turn, release: Offer, latest: Pointer, row: Row, call: Call, outcome: RowUpdate
     ) -> Reply | _Turn:
-        from canary.domain.plan import Fallback  # noqa: PLC0415 - imported already, with the plan of the release
-
         app = turn.request.app
         answered = call.result is CallResult.ANSWERED
-        falls_back = not answered and (release.plan.fallback is Fallback.ALWAYS or call.result in UNSTARTED)
+        falls_back = not answered and (call.result in UNSTARTED or _always_falls_back(release))
         try:
             self._audit.update(row, replace(outcome, fell_back=True) if falls_back else outcome)
         except Unavailable:
@@ -250,6 +248,12 @@ class Router:
                 self._sampled[turn.request.app] = release.release
         except Unavailable:
             self.count("Degraded", turn.request.app)
+
+
+def _always_falls_back(release: Offer) -> bool:
+    from canary.domain.plan import Fallback  # noqa: PLC0415 - imported already, with the plan of the release
+
+    return release.plan.fallback is Fallback.ALWAYS
 
 
 def _under_another_id(turn: _Turn) -> _Turn:

@@ -51,7 +51,6 @@ _FETCHES: Final = 2
 
 #: What every request says, and nobody signs.
 _ALWAYS: Final = f"user-agent: canary-router/{__version__}\r\naccept-encoding: identity\r\n"
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Patience(NamedTuple):
@@ -94,11 +93,14 @@ class Wire:
         self._sleep = sleep
         self._draw = draw
 
-    def ask(self, service: Service, operation: str, document: Mapping[str, Any], patience: Patience) -> dict[str, Any]:
-        """Call an operation of a service that speaks JSON, and return its answer. Raises `WireFault`."""
+    def ask(self, service: Service, operation: str, document: str, patience: Patience) -> dict[str, Any]:
+        """Call an operation of a service that speaks JSON, and return its answer. Raises `WireFault`.
+
+        ``document`` is what is asked, as JSON.
+        """
         return _document(self._asked(service, operation, document, patience).body)
 
-    def tell(self, service: Service, operation: str, document: Mapping[str, Any], patience: Patience) -> None:
+    def tell(self, service: Service, operation: str, document: str, patience: Patience) -> None:
         """The same, where all that matters of an answer is that it is not an error."""
         self._asked(service, operation, document, patience)
 
@@ -114,12 +116,12 @@ class Wire:
         for line in self._lines.values():
             line.pool.drop()
 
-    def _asked(self, service: Service, operation: str, document: Mapping[str, Any], patience: Patience) -> Response:
+    def _asked(self, service: Service, operation: str, document: str, patience: Patience) -> Response:
         headers = {
             "content-type": f"application/x-amz-json-{service.version}",
             "x-amz-target": f"{service.target}.{operation}",
         }
-        return self._called(service, "/", headers, _encode(document).encode(), patience)
+        return self._called(service, "/", headers, document.encode(), patience)
 
     def _called(self, service: Service, path: str, headers: dict[str, str], body: bytes, patience: Patience) -> Response:
         line = self._lines[service.name]
@@ -131,9 +133,9 @@ class Wire:
     def _once(self, line: _Line, path: str, headers: dict[str, str], body: bytes, patience: Patience) -> Response:
         """Send once, and read the answer."""
         deadline = time.monotonic() + patience.answer_s
-        signed = line.signer.sign(self._credentials.now(), self._clock(), "POST", path, {**headers, "host": line.authority}, body)
-        lines = "".join([f"{name}: {value}\r\n" for name, value in signed.items()])
-        head = f"POST {path} HTTP/1.1\r\n{lines}{self._traced()}{_ALWAYS}content-length: {len(body)}\r\n\r\n"
+        headers = {**headers, "host": line.authority}
+        signed = line.signer.sign(self._credentials.now(), self._clock(), "POST", path, headers, body)
+        head = f"POST {path} HTTP/1.1\r\n{signed}{self._traced()}{_ALWAYS}content-length: {len(body)}\r\n\r\n"
         connection = line.pool.take(patience.connect_s)
         if time.monotonic() >= deadline:
             line.pool.give_back(connection)

@@ -29,7 +29,7 @@ class Headers:
     __slots__ = ("_low", "_text")
 
     def __init__(self, text: str) -> None:
-        """``text`` is the head without its first line, each line with the line break before it."""
+        """``text`` is the head, without the line break at its end."""
         self._text = text
         self._low = text.lower()
 
@@ -86,11 +86,10 @@ class Connection:
         """Send a request. Raises `NoAnswer`, `Broken`: a part of it may have gone out."""
         try:
             self._wait_until(deadline)
-            if len(body) <= _ONE_PIECE:
-                self._socket.sendall(head + body)
-            else:
-                self._socket.sendall(head)
-                self._socket.sendall(body)
+            piece, rest = (head + body, b"") if len(body) <= _ONE_PIECE else (head, body)
+            sent = self._socket.send(piece)  # all of it, nearly always, and `sendall` of a TLS socket takes longer to find out
+            if sent < len(piece) or rest:
+                self._socket.sendall(piece[sent:] + rest)
         except TimeoutError as error:
             raise NoAnswer("the request did not go out in time") from error
         except OSError as error:
@@ -131,10 +130,9 @@ class Connection:
             end = self._left.find(b"\r\n\r\n")
         text = self._left[:end].decode("latin-1")
         self._left = self._left[end + 4 :]
-        first, break_, rest = text.partition("\r\n")
-        if not first.startswith("HTTP/1.") or first[8:9] != " " or not first[9:12].isdecimal():
+        if not text.startswith("HTTP/1.") or text[8:9] != " " or not text[9:12].isdecimal():
             raise ValueError("the answer is not HTTP/1")
-        return first[:8], int(first[9:12]), Headers(break_ + rest)
+        return text[:8], int(text[9:12]), Headers(text)
 
     def _body(self, status: int, headers: Headers, deadline: float) -> bytes:
         if status in _NO_BODY:
