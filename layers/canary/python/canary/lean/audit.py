@@ -11,7 +11,7 @@ from canary.lean.asking import asked, written
 from canary.lean.items import (
     NOT_UNDERSTOOD,
     TRUE,
-    Setting,
+    Update,
     flag_of,
     listing,
     mapping,
@@ -28,8 +28,8 @@ from canary.wire.endpoints import DYNAMODB
 
 _BATCH: Final = 100
 _IN_FLIGHT: Final = tuple(text(status.value) for status in sorted(IN_FLIGHT))
-_FLYING: Final = '"#0 IN (:0, :1)"'
-_AND_WRITTEN_ONCE: Final = '"(#0 IN (:0, :1) AND (attribute_not_exists (#1) OR #1 = :2))"'
+_FLYING: Final = Update("#0 IN (:0, :1)", ("status",))
+_AND_WRITTEN_ONCE: Final = Update("(#0 IN (:0, :1) AND (attribute_not_exists (#1) OR #1 = :2))", ("status", "transform_id"))
 #: What a put says beside the table and the item.
 _UNLESS_THERE: Final = {
     "ConditionExpression": '"attribute_not_exists (#0)"',
@@ -56,13 +56,13 @@ class LeanAudit:
 
     def update(self, row: Row, update: RowUpdate) -> bool:
         """Move a row in flight on; False when it is not in flight any more, or has another transform id."""
-        document = {
-            "TableName": self._table,
-            "Key": _key(row.app, row.release, row.request_id),
-            "ConditionExpression": _FLYING if update.transform_id is None else _AND_WRITTEN_ONCE,
-            **_changes(row, update).members(),
-        }
-        return written(self._wire, "UpdateItem", mapping(document)) is None
+        changes = _changes(row, update)
+        if update.transform_id is None:
+            members = _FLYING.members(_IN_FLIGHT, changes)
+        else:
+            members = _AND_WRITTEN_ONCE.members((*_IN_FLIGHT, changes["transform_id"]), changes)
+        key = _key(row.app, row.release, row.request_id)
+        return written(self._wire, "UpdateItem", f'{{"TableName":{self._table},"Key":{key},{members}}}') is None
 
     def rows(self, app: str, release: str, request_ids: Iterable[str]) -> Mapping[str, Row]:
         """Read rows, consistently; missing ones are absent. One call for up to 100 of them."""
@@ -80,29 +80,26 @@ class LeanAudit:
         return found
 
 
-def _changes(row: Row, update: RowUpdate) -> Setting:
-    changes = Setting("status", values=_IN_FLIGHT)
-    if update.transform_id is not None:
-        changes = Setting("status", "transform_id", values=(*_IN_FLIGHT, text(update.transform_id)))
-    changes.set("status", text(update.status.value))
+def _changes(row: Row, update: RowUpdate) -> dict[str, str]:
+    changes = {"status": text(update.status.value)}
     for name, words in (
         ("transform_id", update.transform_id),
         ("state_machine", update.state_machine),
         ("error", update.error),
     ):
         if words is not None:
-            changes.set(name, text(words))
+            changes[name] = text(words)
     for name, at in (("started_at", update.started_at), ("stopped_at", update.stopped_at)):
         if at is not None:
-            changes.set(name, time(at))
+            changes[name] = time(at)
     for name, flag in (("unstarted", update.unstarted), ("fell_back", update.fell_back)):
         if flag:
-            changes.set(name, TRUE)
+            changes[name] = TRUE
     started = update.started_at if update.started_at is not None else row.started_at
     if update.status not in IN_FLIGHT and update.stopped_at is not None:
-        changes.set("expires_at", number((update.stopped_at + KEEP_MS) // 1000))
+        changes["expires_at"] = number((update.stopped_at + KEEP_MS) // 1000)
         if started is not None:
-            changes.set("duration_ms", number(max(0, update.stopped_at - started)))
+            changes["duration_ms"] = number(max(0, update.stopped_at - started))
     return changes
 
 

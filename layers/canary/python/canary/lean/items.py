@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from canary.domain.moments import from_timestamp, timestamp
 
@@ -76,27 +76,26 @@ def flag_of(item: dict[str, Any], name: str) -> bool:
     return value is not None and bool(value.get("BOOL"))
 
 
-class Setting:
-    """An update that sets attributes: its expression, with the names and values that stand in it, numbered as they come.
+class Update(NamedTuple):
+    """How an item is updated: on a condition that speaks of attributes as #0, #1, and of values as :0, :1."""
 
-    ``names`` and ``values`` are those of the condition, which stands first. Names have nothing to quote, values are JSON.
-    """
+    condition: str
+    names: tuple[str, ...]
 
-    def __init__(self, *names: str, values: tuple[str, ...] = ()) -> None:
-        self._names = {name: f"#{place}" for place, name in enumerate(names)}
-        self._values = list(values)
-        self._parts: list[str] = []
+    def members(self, values: tuple[str, ...], changes: Mapping[str, str]) -> str:
+        """The members of a request that set attributes. ``values`` are the condition's, as JSON like those of ``changes``."""
+        return _update(self, len(values), tuple(changes)) % (*values, *changes.values())
 
-    def set(self, name: str, value: str) -> None:
-        """Set an attribute."""
-        place = self._names.setdefault(name, f"#{len(self._names)}")
-        self._parts.append(f"{place} = :{len(self._values)}")
-        self._values.append(value)
 
-    def members(self) -> dict[str, str]:
-        """The members of a request that say it."""
-        return {
-            "UpdateExpression": f'"SET {", ".join(self._parts)}"',
-            "ExpressionAttributeNames": mapping({place: f'"{name}"' for name, place in self._names.items()}),
-            "ExpressionAttributeValues": mapping({f":{place}": value for place, value in enumerate(self._values)}),
-        }
+@lru_cache(maxsize=128)
+def _update(update: Update, values: int, changed: tuple[str, ...]) -> str:
+    """Such members, for the values to be filled in."""
+    places = {name: f"#{place}" for place, name in enumerate(dict.fromkeys((*update.names, *changed)))}
+    parts = ", ".join(f"{places[name]} = :{place}" for place, name in enumerate(changed, values))
+    members = {
+        "ConditionExpression": quoted(update.condition),
+        "UpdateExpression": quoted(f"SET {parts}"),
+        "ExpressionAttributeNames": mapping({place: quoted(name) for name, place in places.items()}),
+        "ExpressionAttributeValues": _form(tuple(f":{place}" for place in range(values + len(changed)))),
+    }
+    return mapping(members)[1:-1]

@@ -9,11 +9,12 @@ from canary.aws.answers import kept_text
 from canary.domain.keyed import KEEP_MS, Answer, KeyRecord, KeyState
 from canary.errors import Unavailable
 from canary.lean.asking import asked, written
-from canary.lean.items import NOT_UNDERSTOOD, Setting, mapping, number, number_of, quoted, text, text_of
+from canary.lean.items import NOT_UNDERSTOOD, Update, mapping, number, number_of, quoted, text, text_of
 from canary.wire.call import Wire
 from canary.wire.endpoints import DYNAMODB
 
 _SORT: Final = "key"
+_OURS: Final = Update("(#0 = :0 AND #1 = :1)", ("routed_as", "since"))
 
 
 class LeanKeys:
@@ -62,13 +63,13 @@ class LeanKeys:
 
     def finish(self, record: KeyRecord) -> None:
         """Keep the answer with the record, if it is still ours."""
-        changes = Setting("routed_as", "since", values=(text(record.request_id), number(record.since)))
-        changes.set("status", text(record.state.value))
+        changes = {"status": text(record.state.value)}
         if record.answer is not None:
-            changes.set("answer_status", number(record.answer.status))
-            changes.set("answer", text(kept_text(record.answer)))
-        mine = {"Key": mapping(_key(record.key)), "ConditionExpression": '"(#0 = :0 AND #1 = :1)"'}
-        written(self._wire, "UpdateItem", mapping({"TableName": self._table, **mine, **changes.members()}))
+            changes["answer_status"] = number(record.answer.status)
+            changes["answer"] = text(kept_text(record.answer))
+        members = _OURS.members((text(record.request_id), number(record.since)), changes)
+        key = mapping(_key(record.key))
+        written(self._wire, "UpdateItem", f'{{"TableName":{self._table},"Key":{key},{members}}}')
 
 
 def _item(record: KeyRecord) -> str:
