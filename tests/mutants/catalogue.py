@@ -437,8 +437,8 @@ MUTANTS: Final = (
     _adapter(
         "write over a row",
         "lean/audit.py",
-        '"ConditionExpression": "attribute_not_exists (#0)"',
-        '"ConditionExpression": "attribute_exists (#0) OR attribute_not_exists (#0)"',
+        """'"attribute_not_exists (#0)"'""",
+        """'"attribute_exists (#0) OR attribute_not_exists (#0)"'""",
         "3: the fence is written over",
         "tests/contract/test_audit.py",
     ),
@@ -485,8 +485,8 @@ MUTANTS: Final = (
     _adapter(
         "answer for another who has the key",
         "lean/keys.py",
-        'mine = "(#0 = :0 AND #1 = :1)"',
-        'mine = "(#0 = :0 OR #1 = :1)"',
+        'Update("(#0 = :0 AND #1 = :1)"',
+        'Update("(#0 = :0 OR #1 = :1)"',
         "2: the work of one key runs twice",
         "tests/contract/test_keys.py",
     ),
