@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from canary.domain.audit import Status
@@ -70,6 +72,22 @@ def test_latest_is_not_called_with_the_rest_of_a_slow_requests_time():
     assert scene.sent_to("v2") == []
     (row,) = scene.rows()
     assert (row.status, row.unstarted) == (Status.LOST, True)
+
+
+def test_an_outcome_that_comes_after_the_flipper_has_called_it_lost_is_counted():
+    scene = on_trial()
+
+    def stall(_: int, name: str, when: str) -> None:
+        if name == "stack.call" and when == "after":
+            scene.calls.let_live()
+            (row,) = scene.rows()
+            scene.audit.table[APP, row.release, row.request_id] = replace(row, status=Status.LOST)
+
+    scene.calls.on_call = stall
+    assert scene.send().body["routed_to"] == "latest"
+    assert ("OutcomeRefused", APP) in scene.counts
+    (row,) = scene.rows()
+    assert (row.status, row.transform_id) == (Status.LOST, None)
 
 
 def test_a_row_that_cannot_be_updated_after_the_call_does_not_cost_the_upstream_its_answer():

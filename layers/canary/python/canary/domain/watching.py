@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from canary.domain import flip
 from canary.domain.app import Seen
@@ -14,6 +15,9 @@ from canary.domain.plan_words import span_words
 from canary.domain.release import FLIPPER, NoticeKind, Release, Watched
 from canary.domain.states import Hold, ReleaseState
 from canary.domain.steps import SaveApp, SaveRelease, Step
+
+#: Lists of executions lag behind; what started later than this ago is looked at in the next pass.
+LAG_MS: Final = 10_000
 
 _S = ReleaseState
 

@@ -13,11 +13,10 @@ from canary.domain.request_id import record_of
 from canary.domain.sight import WatchSight
 from canary.domain.states import ReleaseState
 from canary.domain.target import TargetKind, parse_target
+from canary.domain.watching import LAG_MS
 from canary.errors import Unavailable
 from canary.flipping.world import World
 
-#: Lists of executions lag behind; what started later than this ago is looked at in the next pass.
-_LAG_MS: Final = 10_000
 #: With more failures than this, those that are old enough are counted for good.
 MANY: Final = 500
 
@@ -44,7 +43,7 @@ def watch(world: World, release: Release) -> WatchSight | None:
 def _started(world: World, release: Release, machine: str) -> Watched:
     """Count what has started since the last look. Where that is more than can be listed, counting begins anew with the newest."""
     watched = release.watched
-    until = max(watched.until, world.clock() - _LAG_MS)
+    until = max(watched.until, world.clock() - LAG_MS)
     if until == watched.until:
         return watched
     news = world.executions.started(machine, watched.until, until)

@@ -194,7 +194,8 @@ class Router:
         answered = call.result is CallResult.ANSWERED
         falls_back = not answered and (call.result in UNSTARTED or _always_falls_back(release))
         try:
-            self._audit.update(row, replace(outcome, fell_back=True) if falls_back else outcome)
+            if not self._audit.update(row, replace(outcome, fell_back=True) if falls_back else outcome):
+                self.count("OutcomeRefused", app)  # the flipper has called it lost already, or an earlier try was heard after all
         except Unavailable:
             # The row stays CLAIMED and the flipper settles it: it finds the execution by its name, or calls it LOST.
             self.count("Degraded", app)

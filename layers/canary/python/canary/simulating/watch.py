@@ -11,14 +11,12 @@ import numpy as np
 from canary.domain.sight import WatchSight
 from canary.domain.states import ReleaseState
 from canary.domain.steps import SaveRelease
-from canary.domain.watching import begun_watch, watching
+from canary.domain.watching import LAG_MS, begun_watch, watching
 from canary.simulating.durations import Floats
 from canary.simulating.policy import Ending, Fate
 from canary.simulating.scene import after_flip
 from canary.simulating.trial import SCHEDULE_MS, Trial
 
-#: The flipper counts executions that started longer ago than this: lists of them lag behind.
-_LAG_MS: Final = 10_000
 _AT_ONCE: Final = 256
 
 
@@ -62,14 +60,14 @@ class _Everybody:
         """When the failures until then are seen."""
         self.reach(until)
         starts, ends = self._failed
-        known = np.maximum(ends, starts + _LAG_MS)
+        known = np.maximum(ends, starts + LAG_MS)
         return known[known <= until]
 
     def seen(self, now: float) -> WatchSight:
         """What the flipper sees of them."""
-        started = self.started(now - _LAG_MS)
+        started = self.started(now - LAG_MS)
         starts, ends = self._failed
-        failed = int(((ends <= now) & (starts < now - _LAG_MS)).sum())
+        failed = int(((ends <= now) & (starts < now - LAG_MS)).sum())
         succeeded = int(np.searchsorted(self._succeeded, now, side="right"))
         return WatchSight(started=started, failed=failed, succeeded=min(succeeded, max(0, self._asked - failed)))
 
@@ -95,7 +93,7 @@ def watched(trial: Trial) -> Fate:
         return promoted
     trial.release = begun_watch(trial.release, promoted_at).after
     everybody = _Everybody(trial, promoted_at)
-    over = max(promoted_at + span.ms, everybody.complete() + _LAG_MS)
+    over = max(promoted_at + span.ms, everybody.complete() + LAG_MS)
     if over == inf:
         return promoted
     for now in _looks(trial, everybody, over):
