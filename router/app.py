@@ -67,9 +67,15 @@ def handler(event: Document, context: LambdaContext) -> Document:
     try:
         return _answered(event, context)
     except Problem as problem:
-        return _problem(problem, context)
-    except Exception as error:  # noqa: BLE001 - the edge, where it is logged
-        return _defect(error, context)
+        logger.append_keys(function_request_id=context.aws_request_id)
+        return _problem(problem)
+    except Exception:
+        # The edge: what should not have happened goes to the log with its cause, and not to the caller.
+        logger.append_keys(function_request_id=context.aws_request_id)
+        logger.exception("a defect")
+        meter.count("Defect", "")
+        answer = Problem(500, "the router failed; what happened is in its log")
+        return {"statusCode": 500, "headers": {"Content-Type": _PROBLEM}, "body": json.dumps(answer.body)}
     finally:
         meter.flush()
 
@@ -129,22 +135,12 @@ def health() -> Document:
     return _json(200, {"status": "ok", "version": __version__})
 
 
-@logger.inject_lambda_context
-def _problem(error: Problem, _: LambdaContext) -> Document:
+def _problem(error: Problem) -> Document:
     logger.warning("not routed", status=error.status, detail=error.detail, **error.extra)
     headers = {**error.headers}
     if request_id := error.extra.get("request_id"):
         headers["X-Canary-Request-Id"] = request_id
     return _json(error.status, error.body, headers, _PROBLEM)
-
-
-@logger.inject_lambda_context
-def _defect(error: Exception, _: LambdaContext) -> Document:
-    """The edge: what should not have happened goes to the log with its cause, and not to the caller."""
-    logger.error("a defect", exc_info=error)
-    meter.count("Defect", "")
-    answer = Problem(500, "the router failed; what happened is in its log")
-    return {"statusCode": 500, "headers": {"Content-Type": _PROBLEM}, "body": json.dumps(answer.body)}
 
 
 def _app(name: str) -> str:

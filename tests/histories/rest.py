@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from canary.domain.alarm import AlarmState
@@ -196,6 +197,8 @@ def _parameters(history: History) -> None:
     if promoted is not None and promoted.state is _S.ROLLED_BACK and not watch.foreign:
         previous = place.parameters.value(APP, "previous")
         demand(previous == BLANK, f"6: {promoted.release} was taken back, and previous is {previous}")
+        served = [value for value, _ in groupby(version.value for version in place.parameters.versions[APP, "current"])]
+        demand(served[-1] == served[-3], f"6: {promoted.release} was taken back, to {served[-1]}; {served[-3]} was before it")
 
 
 def _latest(history: History) -> str | None:

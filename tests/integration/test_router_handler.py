@@ -411,6 +411,7 @@ class TestLogs:
             body["request_id"],
             503,
         )
+        assert line["function_request_id"] == Context().aws_request_id
 
     @pytest.mark.parametrize(
         "answers",

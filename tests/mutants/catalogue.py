@@ -327,7 +327,7 @@ MUTANTS: Final = (
     Mutant(
         "believe a current from before the flip",
         "domain/flip.py",
-        "    return current is not None and current.version < flip.version and current.modified_at < release.since",
+        "    return seen.current is not None and not _written_since(seen.current, flip.version, release)",
         "    return False",
         "6: a return is on record and was never written",
         (_RETURN,),
@@ -335,10 +335,18 @@ MUTANTS: Final = (
     Mutant(
         "believe a previous from before the flip",
         "domain/flip.py",
-        "    return previous.version > flip.previous or previous.modified_at >= release.since",
-        "    return True",
+        "previous.value == value and _written_since(previous, flip.previous + 1, release)",
+        "previous.value == value",
         "6: there is no way back after a return",
         (_RETURN,),
+    ),
+    Mutant(
+        "go back to where a stale read leads",
+        "domain/flip.py",
+        "    if flip is None or now >= release.since + STALE_MS:",
+        "    if True:",
+        "6: a rollback right after a promotion makes the wrong stack current",
+        ("tests/unit/lifecycle/test_rollback.py",),
     ),
     Mutant(
         "overwrite a foreign current",

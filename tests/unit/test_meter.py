@@ -63,3 +63,35 @@ def test_after_a_flush_counting_begins_anew_and_where_nothing_was_counted_nothin
     written(capsys)
     meter.flush()
     assert written(capsys) == []
+
+
+def test_what_is_told_of_an_app_stands_in_the_line_of_its_metrics_and_in_no_later_one(capsys):
+    meter = Meter("router")
+    for told in (True, False):
+        meter.count("RoutedToLatest", "a")
+        meter.count("RoutedToLatest", "b")
+        if told:
+            meter.tell("a", {"message": "routed", "because": "the coin"})
+        meter.flush()
+    assert [(doc["app"], doc.get("because")) for doc in written(capsys)] == [
+        ("a", "the coin"),
+        ("b", None),
+        ("a", None),
+        ("b", None),
+    ]
+
+
+def test_what_is_told_where_nothing_was_counted_is_written_all_the_same(capsys):
+    meter = Meter("router")
+    meter.tell("a", {"message": "routed", "app": "a"})
+    meter.flush()
+    assert written(capsys) == [{"service": "router", "message": "routed", "app": "a"}]
+
+
+def test_a_fact_that_is_no_json_is_told_in_words_and_spoils_nothing_after_it(capsys):
+    meter = Meter("router")
+    for fact in (object, 1):
+        meter.count("RoutedToLatest", "a")
+        meter.tell("a", {"fact": fact})
+        meter.flush()
+    assert [doc["fact"] for doc in written(capsys)] == ["<class 'object'>", 1]

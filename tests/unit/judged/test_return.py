@@ -36,7 +36,7 @@ def taken_back(scene: Scene) -> Release:
 def test_it_is_current_again_at_once():
     scene = rolled_back()
     release = taken_back(scene)
-    assert (release.state, release.returning, release.flip) == (_S.PROMOTED, False, release.flip)
+    assert (release.state, release.returning) == (_S.PROMOTED, False)
     assert (scene.parameter("current"), scene.parameter("previous"), scene.parameter("latest")) == (arn("v2"), arn("v1"), "NONE")
     assert scene.releases.items[APP].quarantine == {}
     assert scene.releases.items[APP].mirror is not None

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from canary.domain.release import Verb
 from canary.domain.states import ReleaseState
+from canary.flipping.flipper import Flipper
+from tests.fakes.calls import Killed
 from tests.fakes.scene import APP, arn
 from tests.unit.lifecycle.scenes import opened, promoted, spend
 
@@ -21,6 +25,59 @@ def test_a_rollback_restores_previous_and_quarantines_what_it_took_back():
     assert scene.only_release().state is ReleaseState.ROLLED_BACK
     assert arn("v2") in scene.releases.items[APP].quarantine
     assert scene.send().body["routed_to"] == "current"
+
+
+@pytest.mark.parametrize("name", ["current", "previous"])
+@pytest.mark.parametrize("promotions", [1, 2])
+def test_a_rollback_right_after_the_promotion_does_not_follow_what_was_read_too_early(name, promotions):
+    scene = promoted()
+    if promotions == 2:
+        scene.write_latest(arn("v3"))
+        scene.flip()
+        spend(scene)
+        scene.end_workflows()
+        scene.flip()
+    before, after = scene.parameter("previous"), scene.parameter("current")
+    versions = scene.parameters.versions[APP, name]
+    hidden = []
+
+    def read_late(_: int, call: str, when: str) -> None:
+        if call == "ssm.read" and when == "before":
+            hidden.append(versions.pop())
+        elif call == "ssm.read":
+            versions.append(hidden.pop())
+
+    scene.ask(Verb.ROLLBACK, "wrong numbers")
+    scene.clock.now = scene.all_releases()[-1].since + 1_500
+    scene.calls.on_call = read_late
+    Flipper(scene.world(), lambda *_, **__: None, owner="early").run()
+    scene.calls.on_call = None
+    assert (scene.parameter("current"), scene.parameter("previous")) == (after, before)
+    assert len(scene.all_releases()[-1].asks) == 1
+    scene.flip()
+    assert (scene.parameter("current"), scene.parameter("previous")) == (before, "NONE")
+    assert scene.all_releases()[-1].state is ReleaseState.ROLLED_BACK
+
+
+def test_a_rollback_that_an_older_version_has_begun_is_finished():
+    scene = promoted()
+    scene.ask(Verb.ROLLBACK, "wrong numbers")
+
+    def die(_: int, call: str, when: str) -> None:
+        if call == "ssm.write previous" and when == "before":
+            raise Killed(call)
+
+    scene.calls.on_call = die
+    with pytest.raises(Killed):
+        scene.flip()
+    scene.calls.on_call = None
+    [(key, half)] = scene.releases.releases.items()
+    assert half.state is ReleaseState.ROLLING_BACK
+    scene.releases.releases[key] = replace(half, flip=None)  # so it said that current was written
+    scene.flip()
+    assert scene.only_release().state is ReleaseState.ROLLED_BACK
+    assert scene.parameter("previous") == "NONE"
+    assert arn("v2") in scene.releases.items[APP].quarantine
 
 
 def test_a_rollback_aborts_a_running_release_first():

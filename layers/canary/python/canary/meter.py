@@ -17,7 +17,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 #: Where nothing else is said; template.yaml gives each environment a namespace of its own.
 NAMESPACE: Final = "Canary"
 #: Powertools makes an encoder for each line.
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 
@@ -45,12 +45,19 @@ class Meter:
         told, self._told = self._told, {}
         for app, numbers in counts.items():
             metrics = self._metrics
-            metrics.metadata_set.update(told.get(app, _NOTHING))
+            metrics.metadata_set.update(told.pop(app, _NOTHING))
             if app:
                 metrics.add_dimensions(service=self._service, app=app)
             for name, number in numbers.items():
                 metrics.add_metric(name=name, unit=MetricUnit.Count, value=number)
-            line = _encode(metrics.serialize_metric_set())
-            metrics.clear_metrics()
-            sys.stdout.write(f"{line}\n")  # at once: `print` writes the line and its end, each by itself
-            sys.stdout.flush()
+            try:
+                _write(metrics.serialize_metric_set())
+            finally:
+                metrics.clear_metrics()
+        for facts in told.values():  # nothing was counted
+            _write({"service": self._service, **facts})
+
+
+def _write(document: Mapping[str, object]) -> None:
+    sys.stdout.write(f"{_encode(document)}\n")  # at once: `print` writes the line and its end, each by itself
+    sys.stdout.flush()

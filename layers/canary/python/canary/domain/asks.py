@@ -9,7 +9,7 @@ from canary.domain import judge
 from canary.domain.app import Seen
 from canary.domain.case import case_of, sight_of
 from canary.domain.changes import abort, amiss, save, with_record
-from canary.domain.flip import frozen
+from canary.domain.flip import frozen, may_be_old
 from canary.domain.judge import Judgement
 from canary.domain.plan import DAY_MS
 from canary.domain.release import STOPPING, Ask, Release, Verb
@@ -142,6 +142,8 @@ def _promote(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) ->
 
 
 def _rollback(release: Release, rest: Release, ask: Ask, seen: Seen, now: int) -> Step | None:
+    if may_be_old(release, seen, now):
+        return None
     if release.state is _S.ROLLED_BACK:
         return _return(release, rest, ask, seen, now)
     if release.state not in _PROMOTED:

@@ -14,9 +14,14 @@ from typing import Final
 
 from canary.domain.app import Mirror, Parameter, Quarantined, Seen, Version
 from canary.domain.release import Flip, Release, release_key, version_of
+from canary.domain.states import ReleaseState
 from canary.domain.steps import BlankLatest, SaveApp, SaveRelease, Step, WriteParameter
 from canary.domain.target import BLANK, is_blank
 
+#: Parameters may be read as they were so long ago.
+STALE_MS: Final = 3_000
+#: An older version forgot the flip of a rollback once current was written.
+_WRITTEN: Final = Flip("", 0, "", written=True)
 _OURS: Final = re.compile(r"canary:(?P<release>\d{8,}-[0-9a-f]{8}):(?P<what>blank|restore)")
 
 
@@ -65,7 +70,7 @@ def next_rollback_step(release: Release, seen: Seen, now: int) -> Step | None:
     In this order: current := what was previous, (the mirror), the release has on record that current was written, previous :=
     blank, the quarantine of what was taken back.
     """
-    flip = _of(release)
+    flip = release.flip or _WRITTEN
     if not flip.written:
         if not _flipped(release, flip, seen):
             return WriteParameter("current", flip.after, f"{release.tag} is taken back", over=flip.version)
@@ -74,6 +79,19 @@ def next_rollback_step(release: Release, seen: Seen, now: int) -> Step | None:
     if seen.previous is not None and not _left(seen.previous, BLANK, release, flip):
         return WriteParameter("previous", BLANK, "the previous stack is current again")
     return quarantine_step(release, seen, now, "it was rolled back")
+
+
+def may_be_old(release: Release, seen: Seen, now: int) -> bool:
+    """Whether parameters may have been read as they were before the release's last flip, which is only just over.
+
+    Such a read does not tell where a way back leads to; in ``STALE_MS`` another one will.
+    """
+    flip = release.flip
+    if flip is None or now >= release.since + STALE_MS:
+        return False
+    left = BLANK if release.state is ReleaseState.ROLLED_BACK else flip.before
+    current, previous = seen.current, seen.previous
+    return current is None or current.value != flip.after or previous is None or previous.value != left
 
 
 def mirror_step(seen: Seen) -> Step | None:
@@ -187,8 +205,12 @@ def _of(release: Release) -> Flip:
 
 def _is_stale(release: Release, flip: Flip, seen: Seen) -> bool:
     """Whether current was read as it was before the flip began: where a rollback is taken back, that is what it writes."""
-    current = seen.current
-    return current is not None and current.version < flip.version and current.modified_at < release.since
+    return seen.current is not None and not _written_since(seen.current, flip.version, release)
+
+
+def _written_since(parameter: Parameter, version: int, release: Release) -> bool:
+    """Whether what was read is of this version at least, or was written since the flip began: it may have been made anew."""
+    return parameter.version >= version or parameter.modified_at >= release.since
 
 
 def _flipped(release: Release, flip: Flip, seen: Seen) -> bool:
@@ -204,13 +226,11 @@ def _flipped(release: Release, flip: Flip, seen: Seen) -> bool:
 
 
 def _left(previous: Parameter | None, value: str, release: Release, flip: Flip) -> bool:
-    """Whether previous is what the flip leaves there, and has been written since it began.
+    """Whether previous is what the flip leaves there, and has been written since it began: every write makes a version.
 
     A stale read does not count: what a rollback blanks, its return writes again, and the other way round.
     """
-    if previous is None or previous.value != value:
-        return False
-    return previous.version > flip.previous or previous.modified_at >= release.since
+    return previous is not None and previous.value == value and _written_since(previous, flip.previous + 1, release)
 
 
 def _somebody_wrote(flip: Flip, seen: Seen) -> str:

@@ -87,6 +87,8 @@ def _watched(release: Release, seen: Seen, now: int) -> Step | None:
         return with_record(save(release, after), case, verdict)
     if verdict.judgement is not Judgement.FAIL:
         return _sees(release, case, verdict, now)
+    if flip.may_be_old(release, seen, now):
+        return None
     if obstacle := cannot_go_back(release, seen):
         why = f"the watch failed ({verdict.reason}), and there is no way back: {obstacle}"
         after = release.moved(_S.PROMOTED, now=now, why=why)

@@ -71,7 +71,7 @@ class LeanSlots:
     def __init__(self, wire: Wire, table: str) -> None:
         self._wire = wire
         self._table = quoted(table)
-        self._claim = mapping({"TableName": self._table, **_CLAIM})
+        self._claim = mapping({"TableName": self._table.replace("%", "%%"), **_CLAIM})
 
     def release(self, app: str, release: str) -> Offer | None:
         """Read a release."""

@@ -86,10 +86,14 @@ class Connection:
         """Send a request. Raises `NoAnswer`, `Broken`: a part of it may have gone out."""
         try:
             self._wait_until(deadline)
-            piece, rest = (head + body, b"") if len(body) <= _ONE_PIECE else (head, body)
-            sent = self._socket.send(piece)  # all of it, nearly always, and `sendall` of a TLS socket takes longer to find out
-            if sent < len(piece) or rest:
-                self._socket.sendall(piece[sent:] + rest)
+            if len(body) > _ONE_PIECE:
+                self._socket.sendall(head)
+                self._socket.sendall(body)
+                return
+            message = head + body
+            sent = self._socket.send(message)  # all of a small one: `sendall` of a TLS socket takes longer to find that out
+            if sent < len(message):
+                self._socket.sendall(message[sent:])
         except TimeoutError as error:
             raise NoAnswer("the request did not go out in time") from error
         except OSError as error:
