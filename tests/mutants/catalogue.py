@@ -94,6 +94,14 @@ MUTANTS: Final = (
         (_ROUTING,),
     ),
     Mutant(
+        "free a key that was taken over",
+        "routing/records.py",
+        "if found is not None and problem.status in _NOTHING_STARTED:",
+        "if False:",
+        "2: what the first router has started runs again under another id",
+        (_KEYED,),
+    ),
+    Mutant(
         "two take over a key",
         "routing/records.py",
         "if self._begin(mine, found) is not None:",

@@ -148,6 +148,40 @@ def test_a_key_whose_router_died_is_taken_over_under_the_same_request_id():
     assert {request_id for _, request_id in scene.stacks.sent} == {reply.body["request_id"]}
 
 
+def test_a_takeover_that_starts_nothing_leaves_the_key_to_the_next_one_under_the_same_request_id():
+    scene = Scene()
+    kill(scene, "ddb.finish_key", "before", key="order-1")
+    scene.clock.pass_by(IN_PROGRESS_MS)
+    scene.stacks.behaviour[arn("v1")] = Call(result=CallResult.REFUSED, error="TooManyRequestsException")
+    assert status_of(scene, key="order-1") == 503
+    scene.stacks.behaviour.clear()
+    reply = scene.send(key="order-1")
+    assert reply.status == 202
+    assert {request_id for _, request_id in scene.stacks.sent} == {reply.body["request_id"]}
+    assert scene.send(key="order-1").body == reply.body
+
+
+def test_a_takeover_that_starts_nothing_and_cannot_say_so_is_in_progress_for_a_while():
+    scene = Scene()
+    kill(scene, "ddb.finish_key", "before", key="order-1")
+    scene.clock.pass_by(IN_PROGRESS_MS)
+
+    def refuse(_: int, name: str, when: str) -> None:
+        if name == "stack.call" and when == "after":
+            scene.calls.down = {"ddb"}
+
+    scene.calls.on_call = refuse
+    scene.stacks.behaviour[arn("v1")] = Call(result=CallResult.REFUSED, error="TooManyRequestsException")
+    assert status_of(scene, key="order-1") == 503
+    assert ("Degraded", APP) in scene.counts
+    scene.calls.let_live()
+    scene.calls.down = set()
+    scene.stacks.behaviour.clear()
+    assert status_of(scene, key="order-1") == 409
+    scene.clock.pass_by(IN_PROGRESS_MS)
+    assert scene.send(key="order-1").status == 202
+
+
 def test_a_takeover_finds_what_latest_has_already():
     scene = opened()
     kill(scene, "ddb.finish_key", "before", key="order-1")

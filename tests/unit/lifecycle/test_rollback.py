@@ -27,6 +27,29 @@ def test_a_rollback_restores_previous_and_quarantines_what_it_took_back():
     assert scene.send().body["routed_to"] == "current"
 
 
+def test_a_promotion_is_told_also_where_its_rollback_is_asked_for_at_once_and_stops():
+    scene = opened()
+    spend(scene)
+    scene.end_workflows()
+
+    asked: list[str] = []
+
+    def meanwhile(_: int, call: str, when: str) -> None:
+        release = scene.only_release()
+        if release.state is ReleaseState.WATCHING and scene.releases.items[APP].promoted and not asked:
+            asked.append(call)
+            scene.ask(Verb.ROLLBACK, "wrong numbers")
+        if release.state is ReleaseState.ROLLING_BACK and when == "after":
+            scene.calls.let_live()
+            scene.parameters.put(APP, "current", arn("v9"))
+
+    scene.calls.on_call = meanwhile
+    scene.flip()
+    scene.flip()
+    assert (scene.only_release().state, scene.parameter("current"), len(asked)) == (ReleaseState.PROMOTED, arn("v9"), 1)
+    assert [kind for _, kind in scene.notices.sent] == ["Release Opened", "Stage Passed", "Release Promoted", "Release Held"]
+
+
 @pytest.mark.parametrize("name", ["current", "previous"])
 @pytest.mark.parametrize("promotions", [1, 2])
 def test_a_rollback_right_after_the_promotion_does_not_follow_what_was_read_too_early(name, promotions):

@@ -35,9 +35,9 @@ def watching(release: Release, seen: Seen, now: int) -> Step | None:
         )
     if release.returning:
         return _returned(release, seen, now)
-    if release.asks:
-        return carry_out(release, seen, now)
-    return _watched(release, seen, now) if release.plan.watch else _settled(release, release.verdict or "promoted", now)
+    if not release.plan.watch:  # that it was promoted is told before anybody's ask for its rollback is carried out
+        return _settled(release, release.verdict or "promoted", now)
+    return carry_out(release, seen, now) if release.asks else _watched(release, seen, now)
 
 
 def _settled(release: Release, why: str, now: int) -> SaveRelease:

@@ -62,7 +62,10 @@ class Records:
         try:
             reply = self._router.send(request, known, record.request_id, toss)
         except Problem as problem:
-            self._finish(record, problem.status, problem.body)
+            if found is not None and problem.status in _NOTHING_STARTED:
+                self._give_back(record, found)
+            else:
+                self._finish(record, problem.status, problem.body)
             raise
         self._finish(record, reply.status, reply.body)
         return reply
@@ -112,6 +115,17 @@ class Records:
             raise problem
         self._finish(mine, 202, body)
         return Reply(status=202, body=body, because="latest had taken it before its router died")
+
+    def _give_back(self, record: KeyRecord, found: KeyRecord) -> None:
+        """Leave a record that was taken over as it was found, for the next repeat to take over.
+
+        The key is not free: nothing was started this time, but what the first router started is not known. Under the same id
+        a state machine runs it once.
+        """
+        try:
+            self._keys.begin(found, self._clock(), record)
+        except Unavailable:
+            self._router.count("Degraded", record.app)
 
     def find(self, app: str, request_id: str) -> Reply:
         """Tell what became of a request on record. Raises `Problem` 404."""
