@@ -34,7 +34,15 @@ class TestItems:
         assert table.app(APP) is None
 
     def test_the_first_save_makes_the_item(self, table):
-        wanted = App(app=APP, followed=("00000001-0123abcd",), mirror=Mirror("v", 3), checked=2, quarantine={V2: entry()})
+        wanted = App(
+            app=APP,
+            followed=("00000001-0123abcd",),
+            mirror=Mirror("v", 3),
+            checked=2,
+            newest=3,
+            newest_at=NOW,
+            quarantine={V2: entry()},
+        )
         assert table.save_app(App(app=APP), wanted)
         assert read(table) == replace(wanted, rev=1)
 

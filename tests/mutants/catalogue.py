@@ -317,6 +317,14 @@ MUTANTS: Final = (
         "8: a failed stack is tried again",
         (_LIFE,),
     ),
+    Mutant(
+        "open what was written over",
+        "domain/opening.py",
+        "    if seen.latest.version < seen.app.newest and seen.latest.modified_at < seen.app.newest_at:",
+        "    if False:",
+        "7: a stale read opens a release that a newer write has replaced",
+        ("tests/unit/test_foreign_writes.py",),
+    ),
     # The flip.
     Mutant(
         "abort without quarantine",

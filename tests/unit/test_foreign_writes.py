@@ -341,3 +341,44 @@ def test_a_verb_at_any_point_of_a_promotion_is_carried_out_or_refused_and_never_
         else:
             assert scene.parameter("current") == machine("v2")
     assert number > 15
+
+
+def test_a_write_that_was_replaced_before_anybody_saw_it_is_not_opened_by_a_stale_read():
+    scene = Scene()
+    scene.write_latest(machine("v2"))
+    scene.clock.pass_by(60_000)
+    scene.write_latest("no target at all")
+    versions = scene.parameters.versions[APP, "latest"]
+    hidden = []
+
+    def read_late(_: int, call: str, when: str) -> None:
+        if not scene.releases.releases or scene.all_releases()[0].state is not ReleaseState.REJECTED:
+            return
+        if call in {"ssm.read", "ssm.history"} and when == "before":
+            hidden.append(versions[1:])
+            del versions[1:]
+        elif call in {"ssm.read", "ssm.history"} and hidden:
+            versions.extend(hidden.pop())
+
+    scene.calls.on_call = read_late
+    scene.flip()
+    scene.calls.on_call = None
+    scene.flip()
+    assert [(release.release[:8], release.state) for release in scene.all_releases()] == [("00000002", ReleaseState.REJECTED)]
+    assert scene.parameter("latest") == "NONE"
+
+
+def test_a_parameter_made_anew_is_a_new_release_and_so_is_a_write_that_is_dated_before_the_one_before_it():
+    scene = Scene()
+    for _ in range(3):
+        scene.write_latest("no target at all")
+        scene.flip()
+    del scene.parameters.versions[APP, "latest"]
+    scene.write_latest(machine("v2"))
+    scene.flip()
+    assert [release.release[:8] for release in scene.in_state(ReleaseState.RUNNING)] == ["00000001"]
+    scene.clock.now -= 3_000
+    scene.write_latest(machine("v3"))
+    scene.clock.now += 3_000
+    scene.flip()
+    assert [release.release[:8] for release in scene.in_state(ReleaseState.RUNNING)] == ["00000002"]

@@ -198,6 +198,8 @@ def app_item(model: type[AppItem], app: App) -> AppItem:
             for arn, q in app.quarantine.items()
         },
         checked=app.checked,
+        newest=app.newest or None,
+        newest_at=timestamp(app.newest_at) if app.newest_at else None,
         learned=learned_text(app.learned),
         stopped=StoppedItem(who=app.stopped.who, why=app.stopped.why, at=timestamp(app.stopped.at)) if app.stopped else None,
         last_pass=timestamp(app.last_pass) if app.last_pass is not None else None,
@@ -218,6 +220,8 @@ def app_of(item: Any) -> App:
             for arn, q in item.quarantine.as_dict().items()
         },
         checked=int(item.checked),
+        newest=int(item.newest or 0),
+        newest_at=from_timestamp(item.newest_at) if item.newest_at else 0,
         learned=learned_of(item.learned),
         stopped=Stopped(stopped.who, stopped.why, from_timestamp(stopped.at)) if stopped else None,
         last_pass=from_timestamp(item.last_pass) if item.last_pass else None,

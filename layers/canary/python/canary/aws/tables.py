@@ -205,6 +205,8 @@ class AppItem(Model):
     mirror = MirrorItem(null=True)
     quarantine: MapAttribute[str, Any] = MapAttribute()
     checked = NumberAttribute()
+    newest = NumberAttribute(null=True)
+    newest_at = UnicodeAttribute(null=True)
     learned: JSONAttribute = JSONAttribute(null=True)
     stopped = StoppedItem(null=True)
     last_pass = UnicodeAttribute(null=True)

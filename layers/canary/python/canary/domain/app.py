@@ -61,8 +61,8 @@ class Learned:
 class App:
     """One item for each app.
 
-    ``rev`` is 0 while there is no item. ``checked`` is the newest version of latest whose history was looked at.
-    ``learned`` is about current.
+    ``rev`` is 0 while there is no item. ``checked`` is the newest version of latest whose history was looked at, ``newest`` the
+    newest one that was taken for a release, and ``newest_at`` when it was written. ``learned`` is about current.
     """
 
     app: str
@@ -72,6 +72,8 @@ class App:
     mirror: Mirror | None = None
     quarantine: Mapping[str, Quarantined] = field(default_factory=dict)
     checked: int = 0
+    newest: int = 0
+    newest_at: int = 0
     learned: Learned | None = None
     stopped: Stopped | None = None
     last_pass: int | None = None

@@ -30,12 +30,16 @@ def adopt(seen: Seen, now: int) -> Step | None:
     key = flip.latest_key(seen)
     if key is None or seen.latest is None or key in seen.releases:
         return None
+    if seen.latest.version < seen.app.newest and seen.latest.modified_at < seen.app.newest_at:
+        return None  # read as it was before a newer write, which has had its release already
     unfinished = [release for release in seen.releases.values() if not release.ended]
     first = next((release for release in unfinished if goes_on(release)), None)
     if unfinished and (first is None or len(unfinished) > 1):
         return None
     if key not in seen.app.followed:
-        return SaveApp(replace(seen.app, followed=(*seen.app.followed, key)), f"latest names release {key}")
+        followed, latest = (*seen.app.followed, key), seen.latest
+        after = replace(seen.app, followed=followed, newest=latest.version, newest_at=latest.modified_at)
+        return SaveApp(after, f"latest names release {key}")
     if not flip.history_is_whole(seen):  # it may be older than latest: whether this is a write put back is not known yet
         return None
     return CreateRelease(_created(key, seen.latest, first, seen, now), "a new release")
