@@ -419,6 +419,14 @@ MUTANTS: Final = (
         "6: a rollback goes back to itself",
     ),
     Mutant(
+        "decide while somebody else counts",
+        "flipping/follow.py",
+        "        whole=whole and not uncounted,",
+        "        whole=whole,",
+        "4: what has ended and is not counted yet is taken for hanging",
+        ("tests/unit/judged/test_following.py",),
+    ),
+    Mutant(
         "let go of what is not settled",
         "domain/lifecycle.py",
         "    return not release.ended or bool(pending) or waiting",

@@ -18,6 +18,7 @@ from tests.fakes.calls import Killed
 from tests.fakes.scene import APP, USUAL_MS, Scene, arn, machine
 
 _S = ReleaseState
+HOUR_MS = 3_600_000
 
 
 def opened(plan: dict[str, object] | None = None, *, lambdas: bool = False) -> Scene:
@@ -123,13 +124,33 @@ class TestCounting:
         release = scene.only_release()
         assert (release.tally.succeeded, release.counted, release.open) == (2, {}, {})
 
-    def test_what_has_ended_and_could_not_be_counted_is_still_on_its_way(self):
+    def test_what_has_ended_and_could_not_be_counted_leaves_the_decision_to_the_next_pass(self):
         scene = self.spent(3)
         stale = scene.only_release()
         scene.ask(Verb.PAUSE)
-        followed = follow(scene.world(), stale)
-        assert (len(followed.running), followed.whole) == (3, True)
-        assert follow(scene.world(), scene.only_release()).running == ()
+        assert not follow(scene.world(), stale).whole
+        followed = follow(scene.world(), scene.only_release())
+        assert (followed.running, followed.whole) == ((), True)
+
+    def test_what_has_ended_long_ago_and_could_not_be_counted_is_no_failure(self):
+        scene = opened()
+        scene.spend()
+        scene.end_workflows()
+        scene.clock.pass_by(HOUR_MS)  # no pass in all that time
+        asked: list[str] = []
+
+        def meanwhile(_: int, name: str, when: str) -> None:
+            if (name, when) == ("ddb.save", "before") and not asked:
+                asked.append(name)
+                scene.ask(Verb.PROMOTE, "is it good enough?")
+
+        scene.calls.on_call = meanwhile
+        scene.flip()
+        scene.calls.on_call = None
+        assert asked
+        scene.flip()
+        release = scene.only_release()
+        assert (release.state, release.tally.failed, release.tally.succeeded) == (_S.RUNNING, 0, release.claimed)
 
 
 class TestMarks:

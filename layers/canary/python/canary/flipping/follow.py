@@ -6,7 +6,7 @@ flight; then the mark goes. Whatever a crash leaves undone, the next pass finds 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -29,8 +29,9 @@ _MOST_TROUBLES: Final = 3
 class Followed:
     """What following a release has shown: what runs on latest, control samples that run, and what cannot be read.
 
-    ``whole`` is False while the index of rows in flight lags behind the counters: then more may be running. ``troubles``: what
-    could not be done, and is tried again by the next pass.
+    ``whole`` is False while the index of rows in flight lags behind the counters, so that more may be running, and where somebody
+    else was faster to change the release, so that what has ended is not counted yet. ``troubles``: what could not be done, and is
+    tried again by the next pass.
     """
 
     running: tuple[Running, ...] = ()
@@ -56,10 +57,10 @@ def follow(world: World, release: Release) -> Followed:
     blind = _settle_rows(world, release, rows)
     uncounted = count(world, release, rows, whole=whole)
     return Followed(
-        running=_running(release, rows, uncounted),
+        running=_running(release, rows),
         controls=sum(row.arm is Arm.CURRENT and row.status in IN_FLIGHT for row in rows.values()),
         blind=blind,
-        whole=whole,
+        whole=whole and not uncounted,
         troubles=_stop(world, release, rows.values()),
     )
 
@@ -93,10 +94,9 @@ def _without_dead_batches(world: World, release: Release) -> Release:
     return release
 
 
-def _running(release: Release, rows: Mapping[str, Row], uncounted: Collection[str]) -> tuple[Running, ...]:
-    """Requests on latest that count as unfinished: they have not ended, or that is not in the counters yet."""
-    mine = [row for row in rows.values() if row.arm is Arm.LATEST]
-    known = [row for row in mine if row.status in IN_FLIGHT or row.request_id in uncounted]
+def _running(release: Release, rows: Mapping[str, Row]) -> tuple[Running, ...]:
+    """Requests on latest that have not ended."""
+    known = [row for row in rows.values() if row.arm is Arm.LATEST and row.status in IN_FLIGHT]
     running = [Running(row.claimed_at, _share(row.share, release), row.started_at) for row in known]
     unseen = [Running(at, release.share) for request_id, at in release.open.items() if request_id not in rows]
     return (*running, *unseen)
