@@ -421,8 +421,8 @@ MUTANTS: Final = (
     Mutant(
         "decide while somebody else counts",
         "flipping/follow.py",
-        "        whole=whole and not uncounted,",
-        "        whole=whole,",
+        "        overtaken=bool(uncounted),",
+        "        overtaken=False,",
         "4: what has ended and is not counted yet is taken for hanging",
         ("tests/unit/judged/test_following.py",),
     ),

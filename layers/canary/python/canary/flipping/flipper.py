@@ -30,6 +30,8 @@ _MOST_LOOKS: Final = 3
 _MOST_TROUBLES: Final = 5
 
 
+#: A release is followed once more, so often, where somebody else was faster to change it.
+_MOST_FOLLOWED: Final = 3
 #: A preflight whose requests take longer than this goes on in the next pass: other apps wait.
 _SLOW_MS: Final = 3_000
 
@@ -161,9 +163,12 @@ class Flipper:
         try:
             follow_probes(world, release)
             followed = follow(world, release)
+            for _ in range(_MOST_FOLLOWED):
+                if followed.overtaken:
+                    followed = follow(world, world.releases.release(release.app, name) or release)
             counted = world.releases.release(release.app, name) or release
             troubles += followed.troubles
-            if followed.whole:  # else the next pass sees more
+            if followed.whole and not followed.overtaken:  # else the next pass sees more
                 sights[name] = look(world, counted, followed, troubles)
         except Unavailable as error:
             words = f"the requests of release {name} cannot be followed: {error}"

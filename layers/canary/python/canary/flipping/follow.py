@@ -29,15 +29,16 @@ _MOST_TROUBLES: Final = 3
 class Followed:
     """What following a release has shown: what runs on latest, control samples that run, and what cannot be read.
 
-    ``whole`` is False while the index of rows in flight lags behind the counters, so that more may be running, and where somebody
-    else was faster to change the release, so that what has ended is not counted yet. ``troubles``: what could not be done, and is
-    tried again by the next pass.
+    ``whole`` is False while the index of rows in flight lags behind the counters: then more may be running. ``overtaken``:
+    somebody else was faster to change the release, and what has ended is not counted yet. ``troubles``: what could not be done,
+    and is tried again by the next pass.
     """
 
     running: tuple[Running, ...] = ()
     controls: int = 0
     blind: str | None = None
     whole: bool = True
+    overtaken: bool = False
     troubles: tuple[str, ...] = ()
 
 
@@ -60,7 +61,8 @@ def follow(world: World, release: Release) -> Followed:
         running=_running(release, rows),
         controls=sum(row.arm is Arm.CURRENT and row.status in IN_FLIGHT for row in rows.values()),
         blind=blind,
-        whole=whole and not uncounted,
+        whole=whole,
+        overtaken=bool(uncounted),
         troubles=_stop(world, release, rows.values()),
     )
 
