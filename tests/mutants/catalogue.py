@@ -421,9 +421,25 @@ MUTANTS: Final = (
     Mutant(
         "decide while somebody else counts",
         "flipping/follow.py",
-        "        overtaken=bool(uncounted),",
-        "        overtaken=False,",
+        "        overtaken=bool(uncounted) or refused,",
+        "        overtaken=refused,",
         "4: what has ended and is not counted yet is taken for hanging",
+        ("tests/unit/judged/test_following.py",),
+    ),
+    Mutant(
+        "decide while somebody else settles",
+        "flipping/follow.py",
+        "        overtaken=bool(uncounted) or refused,",
+        "        overtaken=bool(uncounted),",
+        "4: what has ended, and was settled by somebody else, is taken for hanging",
+        ("tests/unit/judged/test_following.py",),
+    ),
+    Mutant(
+        "take what was not looked at for hanging",
+        "flipping/follow.py",
+        "and the next pass goes on\n            rows[row.request_id] = replace(row, started_at=world.clock())",
+        "and the next pass goes on\n            pass",
+        "4: what nobody has looked at fails a release",
         ("tests/unit/judged/test_following.py",),
     ),
     Mutant(

@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from canary.domain.audit import ExecutionStatus, Status
+from canary.domain.audit import ExecutionStatus, Row, RowUpdate, Status
 from canary.domain.counting import accounted
 from canary.domain.release import Release, Verb
 from canary.domain.states import ReleaseState
@@ -150,6 +150,36 @@ class TestCounting:
         assert (release.state, release.tally.failed, release.tally.succeeded) == (_S.RUNNING, 0, release.claimed)
         assert (release.asks, release.history[-1].what) == ((), "promote refused")
         assert "could not be looked at" not in release.history[-1].why
+
+    def test_what_has_ended_long_ago_is_no_failure_where_the_answer_to_its_settling_was_lost(self):
+        """What was written is sent once more, and refused: it is there already."""
+        scene = opened()
+        scene.spend()
+        scene.end_workflows()
+        scene.clock.pass_by(HOUR_MS)  # no pass in all that time
+        settled: list[str] = []
+        update = scene.audit.update
+
+        def twice(row: Row, change: RowUpdate) -> bool:
+            settled.append(row.request_id)
+            return update(row, change) and update(row, change)
+
+        follows = scene.world()
+        scene.audit.update = twice
+        followed = follow(follows, scene.only_release())
+        assert settled
+        assert followed.overtaken
+        scene.flip()
+        release = scene.only_release()
+        assert (release.state, release.tally.failed, release.tally.succeeded) == (_S.RUNNING, 0, release.claimed)
+
+    def test_what_there_was_no_time_to_look_at_is_not_taken_for_hanging(self):
+        scene = opened()
+        scene.spend()
+        scene.clock.pass_by(HOUR_MS)  # no pass in all that time
+        scene.stacks.observe = lambda arns: {}
+        scene.flip()
+        assert (scene.only_release().state, scene.only_release().tally.known) == (_S.RUNNING, 0)
 
 
 class TestMarks:

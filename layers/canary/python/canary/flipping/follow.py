@@ -30,8 +30,8 @@ class Followed:
     """What following a release has shown: what runs on latest, control samples that run, and what cannot be read.
 
     ``whole`` is False while the index of rows in flight lags behind the counters: then more may be running. ``overtaken``:
-    somebody else was faster to change the release, and what has ended is not counted yet. ``troubles``: what could not be done,
-    and is tried again by the next pass.
+    somebody else was faster to change a row or the release, and what has ended is not counted yet. ``troubles``: what could
+    not be done, and is tried again by the next pass.
     """
 
     running: tuple[Running, ...] = ()
@@ -55,14 +55,14 @@ def follow(world: World, release: Release) -> Followed:
     rows = dict(world.audit.rows(app, name, ids))
     whole = _is_whole(release, rows)
     _fence_off(world, release, rows)
-    blind = _settle_rows(world, release, rows)
+    blind, refused = _settle_rows(world, release, rows)
     uncounted = count(world, release, rows, whole=whole)
     return Followed(
         running=_running(release, rows),
         controls=sum(row.arm is Arm.CURRENT and row.status in IN_FLIGHT for row in rows.values()),
         blind=blind,
         whole=whole,
-        overtaken=bool(uncounted),
+        overtaken=bool(uncounted) or refused,
         troubles=_stop(world, release, rows.values()),
     )
 
@@ -134,24 +134,29 @@ def _fence_off(world: World, release: Release, rows: dict[str, Row]) -> None:
             rows[request_id] = world.audit.put(row) or row
 
 
-def _settle_rows(world: World, release: Release, rows: dict[str, Row]) -> str | None:
+def _settle_rows(world: World, release: Release, rows: dict[str, Row]) -> tuple[str | None, bool]:
+    """Settle what has ended. Tells what cannot be read, and whether a row had moved on since it was read."""
     in_flight = [row for row in rows.values() if row.status in IN_FLIGHT]
     wanted = {row.request_id: arn for row in in_flight if (arn := _execution_of(row, release, rows, world.clock()))}
     seen = world.executions.observe(wanted.values()) if wanted else {}
-    unreadable = None
+    unreadable, refused = None, False
     for row in in_flight:
         execution = seen.get(wanted.get(row.request_id, ""))
-        if execution is None and row.request_id in wanted:
-            continue  # not looked at this time: there are too many, and the next pass goes on
+        if execution is None and row.request_id in wanted:  # there are too many to look at, and the next pass goes on
+            rows[row.request_id] = replace(row, started_at=world.clock())  # nobody knows for how long it has been running
+            continue
         update = settle(row, execution, world.clock())
-        if update is not None and world.audit.update(row, update):
-            rows[row.request_id] = _updated(row, update)
+        if update is not None:
+            if world.audit.update(row, update):
+                rows[row.request_id] = _updated(row, update)
+            else:  # its router was faster, or our own first try, whose answer was lost
+                refused = True
         elif execution is not None and execution.status is ExecutionStatus.RUNNING and execution.started_at is not None:
             rows[row.request_id] = replace(row, started_at=execution.started_at)  # the row's is that of the call
         elif execution is not None and execution.status is ExecutionStatus.UNREADABLE:
             unreadable = f"the status of {execution.arn} cannot be read: {execution.error}"
             rows[row.request_id] = replace(row, started_at=world.clock())  # nobody knows for how long it has been running
-    return unreadable
+    return unreadable, refused
 
 
 def _execution_of(row: Row, release: Release, rows: Mapping[str, Row], now: int) -> str | None:
