@@ -25,7 +25,7 @@ from canary.domain.request_id import new_request_id
 
 FILE: Final = Path(__file__).parents[1] / "budget.json"
 VALGRIND: Final = shutil.which("valgrind")
-#: Requests in a row; the time that they take is far from that after which parameters are read again.
+#: Requests in a row. For the router no time passes meanwhile: how slow this machine is changes nothing that is counted.
 _TIMES: Final = 10
 #: Instructions are the difference between so many requests and so many more: what start-up takes is not in it.
 _FEW, _MORE = 5, 25
@@ -59,7 +59,7 @@ def counted(subject: Subject, apps: Iterable[App] = App) -> Counts:
     """
     with tempfile.TemporaryDirectory(prefix="canary-bench-") as folder, running(answers()) as aws:
         folders = linked(subject, Path(folder)) if subject.requires is None else None
-        with started(subject, aws, App.CANARY, folders=folders) as router:
+        with started(subject, aws, App.CANARY, folders=folders, still=True) as router:
             first, _ = _each(aws, 1)
             found: Counts = {"modules": router.modules, "calls": {"the first canary request": first}, "sent": {}, "logged": {}}
             for app in apps:
@@ -108,8 +108,9 @@ def instructions(subject: Subject, app: App) -> int:
 
 
 def python() -> str:
-    """The Python that instructions were counted with: another one executes others."""
-    return f"{platform.python_implementation()} {platform.python_version()} {platform.machine()}"
+    """The Python that instructions were counted with: another one, or another build of it, executes others."""
+    build = f"{platform.python_compiler()}, {' '.join(platform.python_build()).strip()}"
+    return f"{platform.python_implementation()} {platform.python_version()} {platform.machine()}, {build}"
 
 
 def committed() -> Counts:
@@ -149,7 +150,7 @@ def _collected(subject: Subject, app: App, times: int, aws: Endpoint, folders: S
     """Instructions of a process that sends so many requests."""
     log = notes / "callgrind.log"
     callgrind = (VALGRIND or "", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--log-file={log}")
-    with started(subject, aws, folders=folders, under=callgrind) as router:
+    with started(subject, aws, folders=folders, under=callgrind, still=True) as router:
         router.requests(app, times)
     found = re.search(r"Collected : (\d+)", log.read_text())
     if found is None:

@@ -85,17 +85,19 @@ def started(
     tls: bool = True,
     under: Sequence[str] = (),
     folders: Sequence[Path] | None = None,
+    still: bool = False,
 ) -> Iterator[Running]:
     """Start a router; ``first`` is the request that it gets at once.
 
     ``under`` is a program that runs its interpreter, ``folders`` where to import from (None: what it is deployed with).
+    Where it is ``still``, time does not pass for it.
     """
     with tempfile.TemporaryDirectory(prefix="canary-bench-") as name:
         folder = Path(name)
         (folder / "events").write_text(repr({str(app): event(app) for app in App}))
         (folder / "trusted.pem").write_bytes(_read(subject.roots) + aws.trusted.root.read_bytes())
         read, write = os.pipe()
-        told = [subject.module, subject.ready, str(folder / "events"), first or "", str(write)]
+        told = [subject.module, subject.ready, str(folder / "events"), first or "", str(write), "still" if still else ""]
         path = folders_of(subject) if folders is None else folders
         environ = _environ(subject, aws, folder, path, tls=tls)
         with (
