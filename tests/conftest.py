@@ -16,6 +16,10 @@ import boto3
 import pytest
 from botocore.config import Config
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants, _constants_from_source
+from hypothesis.internal.floats import float_to_int
+from sortedcontainers import SortedSet
 
 from canary.wire.call import Wire
 from tests.fakes.endpoint import Answer, Asked, Served, moto_answers, scripted_answers, serving, wired
@@ -24,11 +28,33 @@ ROOT = Path(__file__).parents[1]
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 
-# The same examples in every run: what is red here is red everywhere, and stays so until it is mended.
+# The same examples in every run: what is red here is red everywhere, and stays so until it is mended. And how long it takes
+# to make them says how fast the machine was just then, and nothing about the code.
 settings.register_profile(
-    "canary", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    "canary",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("canary")
+
+
+@cache
+def constants_of_the_code() -> Constants:
+    """Numbers and words that stand in our code, for Hypothesis to try among others.
+
+    It would take those of the modules that happen to be imported, and so try other examples after other tests.
+    """
+    found = Constants()
+    for path in sorted((ROOT / "layers" / "canary" / "python").rglob("*.py")):
+        found |= _constants_from_source(path.read_bytes(), limit=True)
+    kinds = {"integers": found.integers, "bytes": found.bytes, "strings": found.strings}
+    return Constants(floats=SortedSet(found.floats, key=float_to_int), **{kind: SortedSet(each) for kind, each in kinds.items()})
+
+
+assert callable(providers._get_local_constants)  # else Hypothesis has them from elsewhere by now
+providers._get_local_constants = constants_of_the_code
 
 
 #: What a test that tries many cases in a loop puts its number under, with `record_property`.

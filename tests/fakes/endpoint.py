@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from canary.wire.call import Wire
-from canary.wire.endpoints import DYNAMODB, LAMBDA, SSM, STATES
+from canary.wire.call import Patience, Wire
+from canary.wire.connection import Response
+from canary.wire.endpoints import DYNAMODB, LAMBDA, SSM, STATES, Service
 
 REGION = "eu-west-1"
+#: Longer than any machine stalls.
+UNHURRIED_S = 60.0
 _SERVICE = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 
 
@@ -82,12 +85,15 @@ class Served:
 def serving(answer: Callable[[Asked], Answer]) -> Iterator[Served]:
     """Serve on a port of this machine; connections are kept."""
 
+    counting = threading.Lock()
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
         def setup(self) -> None:
-            served.connections += 1
+            with counting:
+                served.connections += 1
             super().setup()
 
         def do_POST(self) -> None:
@@ -105,8 +111,12 @@ def serving(answer: Callable[[Asked], Answer]) -> Iterator[Served]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        #: Whoever finds the queue full tries again after a second, which is all that the transport waits for a connection.
+        request_queue_size = 128
+
+    server = Server(("127.0.0.1", 0), Handler)
     served = Served(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
@@ -118,11 +128,18 @@ def serving(answer: Callable[[Asked], Answer]) -> Iterator[Served]:
         thread.join(5)
 
 
+class Unhurried(Wire):
+    """A transport for servers that always answer: a machine that stalls makes none of them silent, and no try a second one."""
+
+    def _called(self, service: Service, path: str, headers: dict[str, str], body: bytes, patience: Patience) -> Response:
+        return super()._called(service, path, headers, body, patience._replace(connect_s=UNHURRIED_S, answer_s=UNHURRIED_S))
+
+
 @contextmanager
 def wired(served: Served, **options: Any) -> Iterator[Wire]:
     """The lean transport, with a server of this process for AWS."""
     environ = {"AWS_ENDPOINT_URL": served.url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    wire = Wire(REGION, (SSM, DYNAMODB, STATES, LAMBDA), environ, sleep=lambda _: None, **options)
+    wire = Unhurried(REGION, (SSM, DYNAMODB, STATES, LAMBDA), environ, sleep=lambda _: None, **options)
     try:
         yield wire
     finally:

@@ -47,7 +47,8 @@ def test_a_seed_is_the_same_history_in_every_process() -> None:
 
 def test_a_reader_that_has_seen_enough_ends_it_quietly() -> None:
     """As ``python -m tests.histories --tell | head -1`` has."""
-    command = [sys.executable, "-m", "tests.histories", "--seeds", "0:5", "--tell"]
+    seeds = "0:100"  # far more than any pipe holds: else all may be told before its reader has gone
+    command = [sys.executable, "-m", "tests.histories", "--seeds", seeds, "--tell"]
     with subprocess.Popen(
         command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as telling:

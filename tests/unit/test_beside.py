@@ -125,11 +125,11 @@ def test_work_in_a_thread_runs_beside_the_caller_and_is_waited_for():
 
     def work() -> None:
         begun.set()
-        go.wait(5)
+        go.wait(60)
         threads.append(get_ident())
 
     wait = in_a_thread(work)
-    assert begun.wait(5)
+    assert begun.wait(60)
     assert threads == []
     go.set()
     wait()

@@ -133,11 +133,11 @@ class Installation:
         return found
 
     def serve(self, release: str, *outcomes: Status, app: str = APP, **words: Any) -> list[str]:
-        """Send requests to latest, as the router does, and let them end."""
+        """Send requests to latest, as routers do, all at the same moment (however long it takes here), and let them end."""
         audit = AuditTable(shared("dynamodb"), "audit", REGION)
         served = []
+        now = bootstrap.now()
         for outcome in outcomes:
-            now = bootstrap.now()
             request_id = new_request_id(now, next(self.ids), release)
             assert self.releases().claim(app, release, request_id, now) is Claimed.WON
             target = self.item(release, app).target

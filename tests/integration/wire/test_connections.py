@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
@@ -20,8 +21,14 @@ from canary.wire.faults import Broken, NoAnswer, Refusal, Unreached, WireFault
 from tests.fakes.endpoint import Answer, refusal, serving
 
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:transformer-v2:live"
-ONCE = Patience(connect_s=1, answer_s=0.4, attempts=1)
-TWICE = Patience(connect_s=1, answer_s=0.4, attempts=2)
+#: Longer than any machine stalls: what comes at all, comes by then.
+STALL_S = 60
+ONCE = Patience(connect_s=STALL_S, answer_s=STALL_S, attempts=1)
+TWICE = Patience(connect_s=STALL_S, answer_s=STALL_S, attempts=2)
+#: For what never comes.
+SHORT = Patience(connect_s=STALL_S, answer_s=0.3, attempts=1)
+#: Given up in time: not only once something longer than that has ended.
+IN_TIME_S = STALL_S / 2
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 
 
@@ -32,6 +39,13 @@ class Peer:
     url: str
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
+
+    def came(self, number: int) -> int:
+        """Wait for so many requests, since who gives one up may be faster than the peer reads it; return how many there are."""
+        until = time.monotonic() + STALL_S
+        while len(self.requests) < number and time.monotonic() < until:
+            time.sleep(0.002)
+        return len(self.requests)
 
 
 def request_on(connection: socket.socket) -> bytes:
@@ -63,7 +77,7 @@ def peer(*treatments: Callable[[Peer, socket.socket], None]) -> Iterator[Peer]:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            connection.settimeout(3)
+            connection.settimeout(STALL_S)
             open_ones.append(connection)
             treat = treatments[min(made.connections, len(treatments) - 1)]
             made.connections += 1
@@ -78,6 +92,8 @@ def peer(*treatments: Callable[[Peer, socket.socket], None]) -> Iterator[Peer]:
         listener.close()
         thread.join(3)  # first: it may just be taking one more
         for connection in open_ones:
+            with suppress(OSError):  # whoever reads from it just now is told
+                connection.shutdown(socket.SHUT_RDWR)
             connection.close()
 
 
@@ -126,12 +142,18 @@ def wire(url: str, **environ: str) -> Iterator[Wire]:
         made.close()
 
 
-def invoke(own: Wire, payload: bytes = b"{}") -> bytes:
-    return own.invoke(FUNCTION, payload, "e30=", ONCE).body
+def invoke(own: Wire, payload: bytes = b"{}", patience: Patience = ONCE) -> bytes:
+    return own.invoke(FUNCTION, payload, "e30=", patience).body
 
 
 def ask(own: Wire, patience: Patience = TWICE) -> dict:
     return own.ask(SSM, "GetParameters", '{"Names":["n"]}', patience)
+
+
+def heard_of_the_end(own: Wire) -> bool:
+    """Wait until what the peer did to the one idle connection has come to this side."""
+    ((idle, _),) = own._lines[LAMBDA.name].pool._idle
+    return bool(select.select([idle._socket], [], [], STALL_S)[0])
 
 
 class TestKept:
@@ -152,7 +174,7 @@ class TestKept:
     def test_one_that_was_closed_while_idle_is_not_used_again_and_the_invoke_runs_once(self, then):
         with peer(answering(OK, then=then), answering(OK, OK)) as other, wire(other.url) as own:
             invoke(own)
-            time.sleep(0.05)
+            assert heard_of_the_end(own)
             assert invoke(own) == b"{}"
             assert (other.connections, len(other.requests)) == (2, 2)
 
@@ -173,13 +195,13 @@ class TestKept:
         now = [1000.0]
         with peer(answering(OK, OK), answering(OK, OK)) as other:
             pool = Pool(endpoint_from(other.url, "test"), lambda: now[0])
-            first = pool.take(1)
+            first = pool.take(STALL_S)
             pool.give_back(first)
             now[0] += connections.MOST_IDLE_S - 1
-            assert pool.take(1) is first
+            assert pool.take(STALL_S) is first
             pool.give_back(first)
             now[0] += connections.MOST_IDLE_S + 1
-            second = pool.take(1)
+            second = pool.take(STALL_S)
             assert second is not first
             second.close()
 
@@ -187,10 +209,10 @@ class TestKept:
         now = [1000.0]
         with peer(answering(OK)) as other:
             pool = Pool(endpoint_from(other.url, "test"), lambda: now[0])
-            first = pool.take(1)
+            first = pool.take(STALL_S)
             pool.give_back(first)
             now[0] -= 3600
-            second = pool.take(1)
+            second = pool.take(STALL_S)
             assert second is not first
             second.close()
 
@@ -226,44 +248,48 @@ class TestAnInvokeIsOneExecutionAtMost:
                 invoke(own, payload)
             assert other.connections == 1
 
-    def test_a_server_that_never_answers_is_asked_once_and_given_up_in_time(self):
+    def test_a_server_that_never_answers_is_asked_once_and_given_up_in_time(self, standing):
         with peer(answering()) as other, wire(other.url) as own:
             begun = time.monotonic()
             with pytest.raises(NoAnswer):
-                invoke(own)
-            assert time.monotonic() - begun < 1
-            assert (len(other.requests), other.connections) == (1, 1)
+                invoke(own, patience=SHORT)
+            assert time.monotonic() - begun < IN_TIME_S
+            assert (other.came(1), other.connections) == (1, 1)
 
-    def test_a_server_that_dribbles_is_given_up_in_time_too(self):
+    def test_a_server_that_dribbles_is_given_up_in_time_too(self, standing):
         def treat(made: Peer, connection: socket.socket) -> None:
             made.requests.append(request_on(connection))
-            for letter in OK.decode():
+            for letter in OK[:-2].decode():
+                standing.now += 0.1
                 connection.sendall(letter.encode())
-                time.sleep(0.1)
+                time.sleep(0.01)
+            connection.close()  # who has waited for that calls it broken
 
-        with peer(treat) as other, wire(other.url) as own:
+        with peer(treat) as other, wire(other.url) as own, pytest.raises(NoAnswer):
+            invoke(own, patience=SHORT)
+
+    def test_a_server_that_does_not_read_is_given_up_in_time(self, standing):
+        with peer(lambda *_: None) as other, wire(other.url) as own:
             begun = time.monotonic()
             with pytest.raises(NoAnswer):
-                invoke(own)
-            assert time.monotonic() - begun < 1
+                invoke(own, b"x" * 6_000_000, SHORT)
+            assert time.monotonic() - begun < IN_TIME_S
 
-    def test_a_server_that_does_not_read_is_given_up_in_time(self):
-        with peer(lambda made, connection: time.sleep(2)) as other, wire(other.url) as own:
-            begun = time.monotonic()
-            with pytest.raises(NoAnswer):
-                invoke(own, b"x" * 6_000_000)
-            assert time.monotonic() - begun < 1.5
+    def test_an_answer_that_comes_late_is_not_taken_for_that_of_the_next_request(self, standing):
+        given_up, said = threading.Event(), threading.Event()
 
-    def test_an_answer_that_comes_late_is_not_taken_for_that_of_the_next_request(self):
         def late(made: Peer, connection: socket.socket) -> None:
             made.requests.append(request_on(connection))
-            time.sleep(0.6)
-            connection.sendall(b'HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n{"n": 1}')
+            given_up.wait(STALL_S)
+            with suppress(OSError):
+                connection.sendall(b'HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n{"n": 1}')
+            said.set()
 
         with peer(late, answering(OK)) as other, wire(other.url) as own:
             with pytest.raises(NoAnswer):
-                invoke(own)
-            time.sleep(0.4)
+                invoke(own, patience=SHORT)
+            given_up.set()
+            assert said.wait(STALL_S)
             assert invoke(own) == b"{}"
 
     @pytest.mark.parametrize(("code", "status"), [("TooManyRequestsException", 429), ("ServiceException", 500), ("Slow", 503)])
@@ -276,20 +302,26 @@ class TestAnInvokeIsOneExecutionAtMost:
     def test_where_to_connect_took_all_the_time_nothing_was_sent(self):
         with peer(answering(OK)) as other, wire(other.url) as own:
             with pytest.raises(Unreached):
-                own.invoke(FUNCTION, b"{}", "e30=", Patience(connect_s=1, answer_s=0, attempts=1))
+                own.invoke(FUNCTION, b"{}", "e30=", Patience(connect_s=STALL_S, answer_s=0, attempts=1))
             assert invoke(own) == b"{}"
             assert (len(other.requests), other.connections) == (1, 1)
 
     def test_where_nobody_listens_nothing_was_sent(self):
-        with peer(answering()) as other:
-            pass
-        with wire(other.url) as own, pytest.raises(Unreached):
-            invoke(own)
+        with socket.socket() as bound:  # so nobody else begins to listen there meanwhile
+            bound.bind(("127.0.0.1", 0))
+            with wire(f"http://127.0.0.1:{bound.getsockname()[1]}") as own, pytest.raises(Unreached):
+                invoke(own)
 
 
 class TestOthersAreSentAgain:
-    @pytest.mark.parametrize("treat", [dropping("close"), dropping("reset"), answering()])
-    def test_after_a_connection_that_broke_or_stalled(self, treat):
+    @pytest.mark.parametrize("how", ["close", "reset", "stall"])
+    def test_after_a_connection_that_broke_or_stalled(self, how, standing):
+        def stalling(made: Peer, connection: socket.socket) -> None:
+            made.requests.append(request_on(connection))
+            standing.now += TWICE.answer_s
+            connection.sendall(OK[:1])
+
+        treat = stalling if how == "stall" else dropping(how)
         with peer(treat, answering(OK)) as other, wire(other.url) as own:
             assert ask(own) == {}
             assert len(other.requests) == 2
@@ -309,7 +341,7 @@ class TestOthersAreSentAgain:
     def test_when_one_idle_connection_is_dead_the_second_try_does_not_meet_another(self):
         """What cut one connection has cut its siblings, and some of them do not know yet."""
 
-        both = threading.Barrier(2, timeout=3)
+        both = threading.Barrier(2, timeout=STALL_S)
 
         def dying(made: Peer, connection: socket.socket) -> None:
             made.requests.append(request_on(connection))
@@ -360,7 +392,7 @@ class TestAnswers:
 
     def test_an_answer_of_megabytes_is_read_whole(self):
         with serving(lambda _: Answer(b"x" * 6_000_000)) as served, wire(served.url) as own:
-            assert own.invoke(FUNCTION, b"y" * 6_000_000, "e30=", Patience(1, 5, 1)).body == b"x" * 6_000_000
+            assert own.invoke(FUNCTION, b"y" * 6_000_000, "e30=", ONCE).body == b"x" * 6_000_000
             assert served.asked[0].body == b"y" * 6_000_000
 
     @pytest.mark.parametrize(
@@ -394,6 +426,11 @@ class TestAnswers:
 
 
 class TestWhatGoesOut:
+    @pytest.fixture
+    def unhurried(self, monkeypatch):
+        """A fetch that has time enough."""
+        monkeypatch.setattr("canary.wire.call._FETCH_S", STALL_S)
+
     def test_a_lambda_tells_its_trace_and_another_process_does_not(self):
         trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
         with serving(lambda _: Answer({})) as served:
@@ -425,12 +462,12 @@ class TestWhatGoesOut:
         ]
         assert [asked.headers.get("x-amz-security-token") for asked in served.asked] == [None, "T"]
 
-    def test_credentials_are_fetched_from_a_local_address(self):
+    def test_credentials_are_fetched_from_a_local_address(self, unhurried):
         with serving(lambda _: Answer(b"the document")) as served:
             assert fetch(endpoint_from(served.url, "test"), "/x?y", "word") == b"the document"
         assert (served.asked[0].method, served.asked[0].path, served.asked[0].headers["authorization"]) == ("GET", "/x?y", "word")
 
-    def test_a_fetch_that_is_refused_or_breaks_is_tried_twice(self):
+    def test_a_fetch_that_is_refused_or_breaks_is_tried_twice(self, unhurried):
         with serving(lambda _: Answer(b"", 500)) as served, pytest.raises(WireFault):
             fetch(endpoint_from(served.url, "test"), "/x", None)
         assert len(served.asked) == 2
@@ -448,10 +485,11 @@ def test_a_connection_that_does_not_come_about_in_time_is_unreached():
             with suppress(BlockingIOError):
                 one.connect(("127.0.0.1", port))
             waiting.append(one)
+        assert select.select([], waiting, [], STALL_S)[1], "one is in the queue, which holds no more"
         begun = time.monotonic()
         with pytest.raises(Unreached):
             Connection(Endpoint("127.0.0.1", port, tls=False), 0.3)
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < IN_TIME_S, "the system itself tries for two minutes"
     finally:
         for one in [*waiting, listener]:
             one.close()

@@ -98,7 +98,9 @@ def a_request(rng: Random) -> tuple[Credentials, int, str, str, dict[str, str], 
     own = Credentials(text(words, 1, 30), text(words, 1, 40), text(words, 1, 300) if rng.random() < 0.6 else None)
     segments = [text("abcXYZ019-_~%:$,=@+", 1, 20) for _ in range(rng.randint(0, 4))]
     names = {"x-" + text("abcdefghijklmnopqrstuvwxyz019-", 1, 20) for _ in range(rng.randint(0, 5))} - RESERVED
-    headers = {"host": rng.choice(["localhost:4566", "ssm.eu-west-1.amazonaws.com"])} | {n: text(PRINTABLE, 0, 60) for n in names}
+    headers = {"host": rng.choice(["localhost:4566", "ssm.eu-west-1.amazonaws.com"])} | {
+        n: text(PRINTABLE, 0, 60) for n in sorted(names)
+    }
     return (
         own,
         rng.randint(0, 4_000_000_000),
