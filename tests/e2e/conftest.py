@@ -93,7 +93,7 @@ def fresh_app(stack: LocalStack, ssm: Any, dynamodb: Any) -> Callable[[], contex
 
     @contextlib.contextmanager
     def fresh() -> Iterator[str]:
-        name = f"e2e-{uuid.uuid4().hex[:8]}"
+        name = f"e2e-{uuid.uuid4().hex}"
         try:
             yield name
         finally:
@@ -224,7 +224,7 @@ def eventually() -> Callable[..., Any]:
     What takes seconds need not be asked for ``every`` moment: a pass takes time that other tests could use.
     """
 
-    def ask(predicate: Callable[[], T], within: float = 15.0, every: float = 0.05) -> T:
+    def ask(predicate: Callable[[], T], within: float = 60.0, every: float = 0.05) -> T:
         deadline = time.monotonic() + within
         while True:
             answer = predicate()

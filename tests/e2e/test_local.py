@@ -30,6 +30,18 @@ time.sleep(60)
 """
 
 
+#: For what takes seconds on a machine that has nothing else to do.
+LONG = 60
+
+
+@pytest.fixture
+def kept_port(monkeypatch) -> int:
+    """A port below those that the system hands out to whoever wants any: it stays free while a server is down."""
+    port = next(port for port in range(20_000 + os.getpid() % 10_000, 32_768) if server._is_free(port))
+    monkeypatch.setattr(server, "_free_port", lambda: port)
+    return port
+
+
 def alive(group: int) -> list[str]:
     """The processes of a group that still run; those that only wait for their parent to notice are gone."""
     listed = subprocess.run(["ps", "-A", "-o", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
@@ -37,12 +49,12 @@ def alive(group: int) -> list[str]:
     return [" ".join(row) for row in rows if row[0] == str(group) and not row[1].startswith("Z")]
 
 
-def test_up_survives_a_crash_and_answers_again_after_down_with_the_same_url_key_and_data(tmp_path, eventually):
+def test_up_survives_a_crash_and_answers_again_after_down_with_the_same_url_key_and_data(tmp_path, eventually, kept_port):
     said: list[str] = []
     up(said.append, folder=tmp_path)
     try:
         os.kill(server.find(tmp_path).pid, signal.SIGKILL)
-        eventually(lambda: server.find(tmp_path) is None)
+        eventually(lambda: server.find(tmp_path) is None, within=LONG)
         first = up(said.append, folder=tmp_path)
         assert sum("sam deploy" in line for line in said) == 2, "nothing had been saved yet, so it is deployed again"
         group = server.find(tmp_path).pid
@@ -54,7 +66,7 @@ def test_up_survives_a_crash_and_answers_again_after_down_with_the_same_url_key_
         assert len(alive(group)) > 1, "there is a Lambda worker to clean up"
 
         assert down(said.append, folder=tmp_path)
-        eventually(lambda: not alive(group))
+        eventually(lambda: not alive(group), within=LONG)
         with pytest.raises(LocalError, match="canary local up"):
             status(folder=tmp_path)
         assert not down(said.append, folder=tmp_path), "there is nothing more to stop"
@@ -67,7 +79,7 @@ def test_up_survives_a_crash_and_answers_again_after_down_with_the_same_url_key_
         assert sum("sam deploy" in line for line in said) == 2, "what is deployed is not deployed again"
     finally:
         down(said.append, folder=tmp_path, forget=True)
-    eventually(lambda: not alive(group))
+    eventually(lambda: not alive(group), within=LONG)
     assert not tmp_path.exists()
 
 
@@ -84,8 +96,8 @@ def test_a_server_ends_with_its_parent_even_if_that_is_killed(tmp_path, eventual
         group = int(parent.stdout.readline())
         assert alive(group)
         parent.send_signal(signal.SIGKILL)
-    eventually(lambda: not alive(group))
-    eventually(lambda: not folder.exists())
+    eventually(lambda: not alive(group), within=LONG)
+    eventually(lambda: not folder.exists(), within=LONG)
 
 
 def test_a_server_that_cannot_start_says_what_its_log_says(tmp_path, monkeypatch):
@@ -112,7 +124,9 @@ def test_the_exports_lead_boto3_to_the_stack(stack, monkeypatch):
 def test_the_workflow_of_the_example_ends_as_its_version_was_told_to(deploy_version, sfn, eventually, behaviour, ends):
     version = deploy_version("v9.0.0", behaviour=behaviour, delay_seconds=1)
     started = sfn.start_execution(stateMachineArn=version.state_machine_arn, input='{"orders": 2}')["executionArn"]
-    ended = eventually(lambda: (found := sfn.describe_execution(executionArn=started))["status"] == ends and found)
+    if behaviour == "hang":  # as all others run, too, before they end
+        eventually(lambda: "Hang" in entered(sfn, started), within=LONG)
+    ended = eventually(lambda: (found := sfn.describe_execution(executionArn=started))["status"] == ends and found, within=LONG)
     if ends == "SUCCEEDED":
         assert json.loads(ended["output"]) == {"orders": 2, "total_cents": 6975}
     if ends == "FAILED":
@@ -121,11 +135,19 @@ def test_the_workflow_of_the_example_ends_as_its_version_was_told_to(deploy_vers
         sfn.stop_execution(executionArn=started)
 
 
+def entered(sfn, execution: str) -> list[str]:
+    """The states that an execution has come to."""
+    events = sfn.get_execution_history(executionArn=execution)["events"]
+    return [event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event]
+
+
 @pytest.mark.parametrize("body", ['{"orders": 0}', '{"orders": 1}', "[1, 2]", '"text"', "null", "{}"])
 def test_the_workflow_of_the_example_takes_any_body(deploy_version, sfn, eventually, body):
     version = deploy_version("v9.0.0")
     started = sfn.start_execution(stateMachineArn=version.state_machine_arn, input=body)["executionArn"]
-    ended = eventually(lambda: (found := sfn.describe_execution(executionArn=started))["status"] != "RUNNING" and found)
+    ended = eventually(
+        lambda: (found := sfn.describe_execution(executionArn=started))["status"] != "RUNNING" and found, within=LONG
+    )
     assert ended["status"] == "SUCCEEDED", ended
 
 
@@ -167,8 +189,9 @@ def test_a_version_that_cannot_be_deployed_says_why(aws):
         aws.example.deploy("v9.1.0")
 
 
-def test_what_is_stopped_frees_its_port(tmp_path):
+def test_what_is_stopped_frees_its_port(tmp_path, kept_port):
     running = server.start(tmp_path)
+    assert running.port == kept_port
     client(running.endpoint_url, "sts").get_caller_identity()
     running.stop()
     with pytest.raises(urllib.error.URLError):

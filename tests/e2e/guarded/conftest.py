@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 
 from canary.local import Checkout, LocalStack, deploy, server
 from canary.local.build import build
@@ -39,6 +41,10 @@ _UNSCOPED = ("ssm:GetParameters", "ssm:GetParametersByPath")
 _UNCONDITIONED = ("servicediscovery:DiscoverInstances",)
 _ROLES = ("RouterRole", "FlipperRole")
 _PASSES = {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}}
+#: The flipper runs twice at most at the same time, and its schedule runs it too: who is throttled asks again.
+_PATIENT = Config(read_timeout=300, retries={"mode": "standard", "total_max_attempts": 8})
+#: Longer than the lease (75 s) of a pass that ended with its process, as those do whose function gets other variables.
+_FLIPS_S = 150
 _MAIN = "from canary.cli.main import main; main()"
 
 
@@ -95,7 +101,7 @@ class Guarded:
     def client(self, who: Mapping[str, str], service: str) -> Any:
         """A boto3 client of somebody's."""
         session = boto3.Session(who["AWS_ACCESS_KEY_ID"], who["AWS_SECRET_ACCESS_KEY"], region_name=self.stack.region)
-        return session.client(service, endpoint_url=self.stack.endpoint_url)
+        return session.client(service, endpoint_url=self.stack.endpoint_url, config=_PATIENT)
 
     def resource(self, logical: str) -> str:
         """The name that a resource of the template has here."""
@@ -137,16 +143,24 @@ class Guarded:
 
     def flip(self) -> dict[str, str]:
         """Have the flipper make a pass, and tell what came of it for each app."""
-        answer = self.stack.client("lambda").invoke(FunctionName=self.stack.outputs["FlipperFunction"], Payload="{}")
+        answer = self.stack.client("lambda", _PATIENT).invoke(FunctionName=self.stack.outputs["FlipperFunction"], Payload="{}")
         passes = json.loads(answer["Payload"].read())["passes"]
         return {done["app"]: done["result"] for done in passes}
 
     def item(self, app: str, release: str) -> dict[str, Any]:
-        """What the table has on record of a release."""
+        """What the table has on record of a release; nothing, until a pass has seen it."""
         key = {"app": {"S": app}, "release": {"S": release}}
         table = self.stack.outputs["ReleasesTable"]
-        found: dict[str, Any] = self.stack.client("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]
-        return found
+        found = self.stack.client("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True)
+        item: dict[str, Any] = found.get("Item", {})
+        return item
+
+    def comes_to(self, app: str, release: str, wanted: str) -> None:
+        """The flipper, which nobody but its own role helps, brings the release there; a pass may be busy with it already."""
+        until = time.monotonic() + _FLIPS_S
+        while (item := self.item(app, release)).get("state", {}).get("S") != wanted and time.monotonic() < until:
+            self.flip()
+        assert item.get("state", {}).get("S") == wanted, item
 
 
 @pytest.fixture(scope="session")
@@ -202,12 +216,13 @@ def upstream(guarded: Guarded) -> Mapping[str, str]:
 
 @pytest.fixture
 def begun(guarded: Guarded, app: str, tagger: Mapping[str, str]) -> Callable[..., str]:
-    """Begin a release as the tagger, and return its id."""
+    """Begin a release as the tagger, wait until it is ``opened``, and return its id."""
 
-    def begin(target: str | None = None) -> str:
+    def begin(target: str | None = None, opened: str = "RUNNING") -> str:
         said = guarded.canary(tagger, "release", app, "--arn", target or guarded.machine(), "--tag", "v2")
         assert said.code == 0, said.err
         release: str = said.json["release"]
+        guarded.comes_to(app, release, opened)
         return release
 
     return begin

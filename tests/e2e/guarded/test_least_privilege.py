@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,23 +22,11 @@ print(json.dumps([router.send(sys.argv[1], {}).routed_to for _ in range(3)]))
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 
-def state(guarded, app: str, release: str) -> str:
-    return guarded.item(app, release)["state"]["S"]
-
-
-def eventually(guarded, app: str, release: str, wanted: str) -> None:
-    """The flipper, which nobody but its own role helps, brings the release there."""
-    until = time.monotonic() + 15
-    while (found := state(guarded, app, release)) != wanted and time.monotonic() < until:
-        guarded.flip()
-    assert found == wanted
-
-
 def test_a_tagger_begins_a_release_upstream_apps_send_requests_and_the_flipper_promotes_it(guarded, app, begun, upstream, viewer):
     target = guarded.machine()
     release = begun(target)
     assert guarded.run(upstream, SEND, app).json == ["latest", "latest", "current"]
-    eventually(guarded, app, release, "PROMOTED")
+    guarded.comes_to(app, release, "PROMOTED")
     shown = guarded.canary(viewer, "status", app)
     assert shown.code == 0, shown.err
     assert target in json.dumps(json.loads(shown.out)["current"])
@@ -53,7 +40,7 @@ def test_an_operator_pauses_resumes_and_aborts(guarded, app, begun, operator, up
     assert guarded.canary(operator, "resume", app).code == 0
     assert guarded.item(app, release)["gate"]["S"] == "OPEN"
     assert guarded.canary(operator, "abort", app, "--reason", "wrong totals", "--yes").code == 0
-    eventually(guarded, app, release, "ABORTED")
+    guarded.comes_to(app, release, "ABORTED")
 
 
 def test_a_tagger_that_tries_to_pause_is_told_so_and_the_gate_stays_open(guarded, app, begun, tagger):
@@ -167,8 +154,7 @@ class TestIamWhereTheCodeWouldNotRefuse:
     def test_a_flipper_that_would_try_a_foreign_target_may_not(self, guarded, app, gullible, begun):
         gullible("FlipperFunction")
         foreign = guarded.machine("payroll")
-        release = begun(foreign)
-        eventually(guarded, app, release, "REJECTED")
+        release = begun(foreign, "REJECTED")
         assert "AccessDenied" in guarded.item(app, release)["reason"]["S"]
         assert not guarded.stack.client("stepfunctions").list_executions(stateMachineArn=foreign)["executions"]
 

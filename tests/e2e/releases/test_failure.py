@@ -12,7 +12,9 @@ FAILS = {"StartAt": "No", "States": {"No": {"Type": "Fail", "Error": "TotalsMism
 ONE = [{"quota": 1, "weight": 100}]
 RAISES = "def handler(event, context): raise RuntimeError('as it was asked to')"
 ANSWERS_500 = "def handler(event, context): return {'statusCode': 503}"
-SLEEPS = "import time\ndef handler(event, context): time.sleep(2)"
+SLEEPS = "import time\ndef handler(event, context): time.sleep(20)"
+#: Long enough to reach a function on a machine that is busy, which is not the same as waiting for its answer.
+TOO_SLOW = "3s"
 
 
 def test_a_failed_workflow_throws_the_stack_out_and_quarantines_it_until_somebody_lifts_that(
@@ -21,7 +23,8 @@ def test_a_failed_workflow_throws_the_stack_out_and_quarantines_it_until_somebod
     current, latest = v1.function_alias_arn, deploy_version("v1.2.0", behaviour="fail").function_alias_arn
     release = subject.given(current=current, latest=latest)
     answers = [call(subject.name) for _ in range(2)]
-    assert [(a.status, a.body["routed_to"]) for a in answers] == [(202, "latest")] * 2, "it was started, so upstream is content"
+    assert [answer.status for answer in answers] == [202] * 2, "it was started, so upstream is content"
+    assert answers[0].body["routed_to"] == "latest"  # it may be out already when the second comes
 
     aborted = subject.becomes(release, ReleaseState.ABORTED)
     assert "failed (0 may)" in aborted.reason
@@ -29,7 +32,7 @@ def test_a_failed_workflow_throws_the_stack_out_and_quarantines_it_until_somebod
     assert subject.values() == (current, "NONE", None)
     assert subject.item().quarantine[latest].release == release.release
     assert call(subject.name).body["routed_to"] == "current"
-    eventually(lambda: {row.status for row in subject.rows(release)} == {"FAILED"}, within=10)
+    eventually(lambda: subject.wake() and {row.status for row in subject.rows(release)} == {"FAILED"})
     assert {row.error for row in subject.rows(release)} == {"TotalsMismatch"}
     eventually(lambda: any(m.get("detail-type") == "Release Aborted" for m in told(subject.name)))
 
@@ -46,16 +49,16 @@ def test_a_failed_workflow_throws_the_stack_out_and_quarantines_it_until_somebod
 
 
 @pytest.mark.parametrize(
-    ("source", "error"),
+    ("source", "timeout", "error"),
     [
-        (RAISES, "Unhandled error Runtime.HandlerError"),
-        (ANSWERS_500, "statusCode 503"),
-        (SLEEPS, "Timeout: no answer within 500 ms"),
+        (RAISES, "10s", "Unhandled error Runtime.HandlerError"),
+        (ANSWERS_500, "10s", "statusCode 503"),
+        (SLEEPS, TOO_SLOW, "Timeout: no answer within 3000 ms"),
     ],
     ids=["raises", "answers 503", "is too slow"],
 )
-def test_a_request_that_latest_fails_is_served_by_current_and_says_so(subject, call, function, machine, source, error):
-    release = subject.given(current=machine(), latest=function(source), plan={"stages": ONE, "latest_timeout": "500ms"})
+def test_a_request_that_latest_fails_is_served_by_current_and_says_so(subject, call, function, machine, source, timeout, error):
+    release = subject.given(current=machine(), latest=function(source), plan={"stages": ONE, "latest_timeout": timeout})
     answer = call(subject.name)
     assert (answer.status, answer.body["routed_to"], answer.body["fell_back"]) == (202, "current", True)
     assert answer.headers["x-canary-routed-to"] == "current"
@@ -94,7 +97,7 @@ def test_with_fallback_unstarted_a_failure_that_may_have_started_something_is_no
 
 def test_with_fallback_unstarted_a_timeout_is_the_upstreams_to_judge(subject, call, function, machine, sfn):
     current = machine()
-    plan = {"stages": ONE, "fallback": "unstarted", "latest_timeout": "500ms"}
+    plan = {"stages": ONE, "fallback": "unstarted", "latest_timeout": TOO_SLOW}
     subject.given(current=current, latest=function(SLEEPS), plan=plan)
     answer = call(subject.name)
     assert (answer.status, answer.body["title"]) == (504, "Gateway Timeout")

@@ -106,6 +106,9 @@ def test_a_target_outside_the_allowed_pattern_is_never_called(
         assert subject_named(other).value("latest") == "NONE"
 
         subject_named(other).parameters.write(other, "current", outside)
+        assert call(other).body["transform_id"].split(":")[6] == "transformer-inside", (
+            "from the mirror, which keeps what may be called"
+        )
         with fresh_app() as third:
             subject_named(third).parameters.write(third, "current", outside)
             assert_problem(call(third), 503)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import uuid
 
 import pytest
 
@@ -140,23 +141,52 @@ def test_a_target_that_does_the_work_itself_is_judged_by_its_answer(subject, cal
 
 
 def test_the_plan_says_where_the_transform_id_stands_in_the_answer(subject, call, function, machine, sfn, eventually):
-    execution = sfn.start_execution(stateMachineArn=machine(), name="the-run")["executionArn"]
+    runs = machine()
+    execution = f"{runs.replace(':stateMachine:', ':execution:')}:the-run"
     latest = function(f"def handler(event, context): return {{'result': {{'run': {execution!r}}}}}")
     plan = {"stages": [{"quota": 1, "weight": 100}], "transform_id": "result.run"}
     release = subject.given(current=machine(), latest=latest, plan=plan)
     answer = call(subject.name)
     assert (answer.status, answer.body["routed_to"], answer.body["transform_id"]) == (202, "latest", execution)
+    # Only now: of one that had started well before the request nothing would be believed.
+    assert sfn.start_execution(stateMachineArn=runs, name="the-run")["executionArn"] == execution
     subject.wake()
     assert subject.becomes(release, ReleaseState.PROMOTED).state_machine
 
 
-def test_a_release_goes_through_its_stages_one_after_the_other(subject, call, eventually, machine):
+@pytest.fixture
+def gate(sfn):
+    """A workflow that ends when the test says so, where its request wants it to `wait`: its definition, and how to say so."""
+    arn = sfn.create_activity(name=f"a-{uuid.uuid4().hex}")["activityArn"]
+    which = {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$.wait", "BooleanEquals": True, "Next": "Wait"}],
+        "Default": "Done",
+    }
+    waits = {"Type": "Task", "Resource": arn, "Next": "Done"}
+    definition = {"StartAt": "Which", "States": {"Which": which, "Wait": waits, "Done": {"Type": "Succeed"}}}
+
+    def end():
+        sfn.send_task_success(taskToken=sfn.get_activity_task(activityArn=arn)["taskToken"], output="{}")
+
+    yield definition, end
+    sfn.delete_activity(activityArn=arn)
+
+
+def test_a_release_goes_through_its_stages_one_after_the_other(subject, call, eventually, machine, gate):
+    definition, end = gate
     plan = {"stages": [{"quota": 1, "weight": 100}, {"quota": 2, "weight": 100}]}
-    release = subject.given(current=machine(), latest=machine(), plan=plan)
-    went = [call(subject.name).body["routed_to"] for _ in range(2)]
-    assert went == ["latest", "current"], "the second stage is not granted before the first has passed"
-    eventually(lambda: subject.release(release).granted == 3)
-    eventually(lambda: call(subject.name).body["routed_to"] == "latest" and subject.release(release).claimed == 3, within=10)
+    release = subject.given(current=machine(), latest=machine(definition), plan=plan)
+    assert call(subject.name, {"wait": True}).body["routed_to"] == "latest"
+    subject.wake()
+    assert call(subject.name, {"wait": False}).body["routed_to"] == "current", "the second stage waits until the first has passed"
+    assert subject.release(release).granted == 1
+    end()
+    eventually(lambda: subject.wake() and subject.release(release).granted == 3)
+    eventually(
+        lambda: call(subject.name, {"wait": False}).body["routed_to"] == "latest" and subject.release(release).claimed == 3,
+        within=30,
+    )
     subject.becomes(release, ReleaseState.PROMOTED)
     assert len(subject.rows(release)) == 3
 

@@ -23,6 +23,7 @@ from canary.local import LocalStack
 from canary.local.stack import ACCOUNT, aws_environment
 from canary.meter import Meter
 
+LISTS = frozenset({"parameters.apps", "apps.apps"})
 PORTS = ("parameters", "releases", "apps", "audit", "records", "executions", "stacks", "targets", "alarms", "notices")
 WRITES = frozenset(
     {
@@ -135,9 +136,14 @@ class InProcess:
 
     def passes(self, app: str, tap: Tap | None = None) -> Pass:
         """Let a fresh flipper make one pass. Raises `Killed`."""
+
+        def alone(call: PortCall) -> Any:
+            if call.name in LISTS:  # what another test may have left behind would be counted as well
+                return (app,)
+            return tap(call) if tap is not None else call.make()
+
         world = replace(self.world, clock=self.now)
-        if tap is not None:
-            world = replace(world, **{name: Tapped(name, getattr(world, name), tap) for name in PORTS})
+        world = replace(world, **{name: Tapped(name, getattr(world, name), alone) for name in PORTS})
         done = {made.app: made for made in Flipper(world, self._tell).run(first=[app])}
         assert done[app].result != "failed", done[app].error
         return done[app]
@@ -210,10 +216,11 @@ def flippers(_world: World, _the_deployed_one_sleeps: None) -> InProcess:
 
 
 @pytest.fixture(scope="module")
-def _the_deployed_one_sleeps(stack: LocalStack, awslambda: Any) -> Iterator[None]:
+def _the_deployed_one_sleeps(stack: LocalStack, awslambda: Any, set_environment: Callable[..., Any]) -> Iterator[None]:
     function = stack.outputs["FlipperFunction"]
     reserved = awslambda.get_function_concurrency(FunctionName=function).get("ReservedConcurrentExecutions")
     awslambda.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
+    set_environment("FlipperFunction", ASLEEP="1")  # ends a pass that an event has begun just before
     yield
     if reserved is None:
         awslambda.delete_function_concurrency(FunctionName=function)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import pytest
+from botocore.exceptions import ClientError
 
 from canary.domain.audit import Status
 from canary.domain.release import Release, timestamp
@@ -26,7 +27,7 @@ QUICK = {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}}
 #: So that an outage can begin after the last request, and before its workflow ends; or before an abort decides.
 WAITS = {
     phase: {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": seconds, "End": True}}}
-    for phase, seconds in {Phase.PROMOTION: 4, Phase.ABORT: 15}.items()
+    for phase, seconds in {Phase.PROMOTION: 6, Phase.ABORT: 15}.items()
 }
 ECHO = "def handler(event, context): return {'n': event['n']}"
 #: At once, and all the time: the schedule, sped up.
@@ -128,6 +129,7 @@ class Flippers:
         self.apps: tuple[str, ...] = ()
         self._wake = wake
         self._over = threading.Event()
+        self._lock = threading.Lock()
         self._turns = itertools.count()
         self._threads = [threading.Thread(target=self._go_on, daemon=True) for _ in range(WAKERS)]
 
@@ -143,15 +145,18 @@ class Flippers:
 
     @contextlib.contextmanager
     def visiting(self, app: str) -> Iterator[None]:
-        self.apps = (*self.apps, app)
+        with self._lock:
+            self.apps = (*self.apps, app)
         yield
-        self.apps = tuple(other for other in self.apps if other != app)
+        with self._lock:
+            self.apps = tuple(other for other in self.apps if other != app)
 
     def _go_on(self) -> None:
         while not self._over.wait(0.05):
             apps = self.apps
             if apps:
-                with contextlib.suppress(AssertionError):  # a pass that ran out of its minute: the next one goes on
+                # A pass that ran out of its minute, or two others that took all of it: the next one goes on.
+                with contextlib.suppress(AssertionError, ClientError):
                     self._wake({"app": apps[next(self._turns) % len(apps)]})
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -103,7 +104,9 @@ class Proxy:
         self._lock = threading.Lock()
         self._refused = Counter[Service]()
         self._servers: dict[Service, asyncio.Server] = {}
-        self._ports: dict[Service, int] = {}
+        # Bound and never listening: so a port is nobody else's while nobody listens there.
+        self._kept = {service: _bound() for service in Service}
+        self._ports: dict[Service, int] = {service: kept.getsockname()[1] for service, kept in self._kept.items()}
         self._clients: dict[Service, set[asyncio.StreamWriter]] = {service: set() for service in Service}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -118,6 +121,8 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+        for kept in self._kept.values():
+            kept.close()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -147,9 +152,9 @@ class Proxy:
             yield Outage(Way.REFUSED, lambda _: False)
         finally:
             with self._lock:
-                self._refused[service] -= 1
-                if not self._refused[service]:
+                if self._refused[service] == 1:
                     self._run(self._listen(service))
+                self._refused[service] -= 1  # only now: until then somebody may still have been refused
 
     def refuses(self, service: Service) -> bool:
         """Whether nobody listens there just now."""
@@ -169,9 +174,7 @@ class Proxy:
                 self._clients[service].discard(writer)
                 writer.close()
 
-        port = self._ports.get(service, 0)
-        self._servers[service] = await asyncio.start_server(serve, "127.0.0.1", port, backlog=1024, limit=2**23)
-        self._ports[service] = self._servers[service].sockets[0].getsockname()[1]
+        self._servers[service] = await asyncio.start_server(serve, "127.0.0.1", self._ports[service], backlog=1024, limit=2**23)
 
     async def _shut(self, service: Service) -> None:
         self._servers[service].close()
@@ -224,6 +227,13 @@ class Proxy:
             return await _read(reader)
         finally:
             writer.close()
+
+
+def _bound() -> socket.socket:
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the listener does: both may have the port
+    made.bind(("127.0.0.1", 0))
+    return made
 
 
 async def _read(reader: asyncio.StreamReader) -> _Message:

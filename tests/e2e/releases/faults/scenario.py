@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from canary.domain.audit import IN_FLIGHT, Row, Status
 from canary.domain.release import Release, Verb
-from canary.domain.states import ON_TRIAL, Gate, Hold, ReleaseState
+from canary.domain.states import Gate, Hold, ReleaseState
 from canary.domain.target import state_machine_of
 from tests.e2e.releases.faults.proxy import Call, Outage, Proxy, Service, Way
 
@@ -136,7 +136,8 @@ class Life:
         key = subject.key()
         if self.case.phase is Phase.OPENING:
             yield from self._outage_lasts()
-        yield from self._until("it opens", lambda: self._read(key) is not None and self.release.state in ON_TRIAL)
+        # Not: is on trial. An outage that lasts for longer than its opening may see it through.
+        yield from self._until("it opens", lambda: self._read(key) is not None and self.release.state is not ReleaseState.OPENING)
         if self.case.phase is Phase.TRIAL:
             self._begin()
             yield from self._outage_lasts()
@@ -204,7 +205,7 @@ class Life:
             return age_s > REFUSED_S
         return outage.hits >= HITS or age_s > (SEEN_S if outage.hits else MOST_S)
 
-    def _until(self, words: str, so: Callable[[], Any], within: float = 120.0) -> Iterator[None]:
+    def _until(self, words: str, so: Callable[[], Any], within: float = 240.0) -> Iterator[None]:
         deadline = time.monotonic() + within
         while not so():
             assert time.monotonic() < deadline, f"not so in time: {words}; {self._told()}"

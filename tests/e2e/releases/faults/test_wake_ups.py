@@ -25,8 +25,9 @@ def every_event_twice(events, stack):
         yield
 
 
+@pytest.mark.usefixtures("every_event_twice")
 def test_with_every_event_delivered_twice_each_release_ends_once(
-    subject, fresh_app, subject_named, call, machine, ssm, stack, every_event_twice
+    subject, fresh_app, subject_named, call, machine, ssm, stack, eventually
 ):
     with fresh_app() as name:
         other = subject_named(name)
@@ -34,7 +35,9 @@ def test_with_every_event_delivered_twice_each_release_ends_once(
         release = subject.given(current=machine(), latest=machine())
         other.operator.ask(name, Verb.ABORT, "enough was seen", aborted.release)
         assert [call(subject.name).body["routed_to"] for _ in range(2)] == ["latest"] * 2
-        promoted = subject.becomes(release, ReleaseState.PROMOTED)
+        # The embedded AWS drops an event that finds two passes under way, where AWS would send it again.
+        eventually(lambda: subject.wake() and subject.release(release).state is ReleaseState.PROMOTED, within=100)
+        promoted = subject.release(release)
         assert [change.what for change in promoted.history].count("RUNNING → PROMOTING") == 1
         assert (promoted.claimed, promoted.tally.succeeded) == (2, 2)
         ended = other.becomes(aborted, ReleaseState.ABORTED)

@@ -22,7 +22,7 @@ from canary.domain.judge import Judgement, Verdict
 from canary.domain.record import Record
 from canary.domain.states import ReleaseState
 from canary.local import LocalStack, exports
-from tests.e2e.releases.judged.orders import PACE, QUICK, SLOWEST, order, plays
+from tests.e2e.releases.judged.orders import PACE, PATIENCE_S, QUICK, SLOWEST, order, plays
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +34,7 @@ def ran(sfn, eventually) -> Callable[..., None]:
             sfn.start_execution(stateMachineArn=machine, name=uuid.uuid4().hex, input=json.dumps(order(seconds=each)))
             time.sleep(pace)
         running = {"stateMachineArn": machine, "statusFilter": "RUNNING"}
-        eventually(lambda: not sfn.list_executions(**running)["executions"])
+        eventually(lambda: not sfn.list_executions(**running)["executions"], within=PATIENCE_S)
 
     return run
 
@@ -58,6 +58,38 @@ def seasoned(sfn, ran) -> Iterator[str]:
     ran(arn, [SLOWEST, *QUICK], pace=PACE)
     yield arn
     sfn.delete_state_machine(stateMachineArn=arn)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Stacks of this ``definition`` work until somebody says the word, however long that takes."""
+
+    sfn: Any
+    activity: str
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        return {"StartAt": "Work", "States": {"Work": {"Type": "Task", "Resource": self.activity, "End": True}}}
+
+    def succeed(self) -> None:
+        """Let the next one that works succeed."""
+        self.sfn.send_task_success(taskToken=self._next(), output="{}")
+
+    def fail(self) -> None:
+        """Let the next one that works fail."""
+        self.sfn.send_task_failure(taskToken=self._next(), error="TotalsMismatch")
+
+    def _next(self) -> str:
+        token: str = self.sfn.get_activity_task(activityArn=self.activity)["taskToken"]
+        return token
+
+
+@pytest.fixture
+def word(sfn) -> Iterator[Word]:
+    """For work that has to be under way while a test does something: its end does not come too soon."""
+    arn = sfn.create_activity(name=f"word-{uuid.uuid4().hex[:8]}")["activityArn"]
+    yield Word(sfn, arn)
+    sfn.delete_activity(activityArn=arn)
 
 
 @pytest.fixture
@@ -103,9 +135,9 @@ def look(subject, eventually) -> Callable[..., Any]:
     """Let the flipper look until all that a release was sent is counted, and return the release as it is then."""
 
     def settled(release: Any) -> Any:
-        eventually(lambda: _counted(subject.release(release)) or not subject.wake({"app": subject.name}))
+        eventually(lambda: _counted(subject.release(release)) or not subject.wake({"app": subject.name}), within=PATIENCE_S)
         # Somebody else's pass may have counted the last one, and not have decided yet.
-        eventually(lambda: subject.operator.wake(subject.name) == "done")
+        eventually(lambda: subject.operator.wake(subject.name) == "done", within=PATIENCE_S)
         return subject.release(release)
 
     return settled

@@ -11,6 +11,8 @@ QUICK = tuple(0.05 + 0.45 * number / 28 for number in range(29))
 SLOWEST = 2.0
 #: From one start to the next. A release that earns its slots gets all of so little traffic.
 PACE = 0.08
+#: For what comes about by itself, however busy the machine is. A pass that was killed with its process keeps its lease for 75 s.
+PATIENCE_S = 100
 
 
 def plays(part: str) -> dict[str, Any]:

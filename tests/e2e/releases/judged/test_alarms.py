@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from canary.domain.states import Hold, ReleaseState
-from tests.e2e.releases.judged.orders import order, plays
+from tests.e2e.releases.judged.orders import PATIENCE_S, order, plays
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +78,6 @@ def test_an_alarm_that_cannot_be_read_passes_nothing(subject, release, alarm, ca
     running = release()
     with given_environment("FlipperFunction", AWS_ENDPOINT_URL_CLOUDWATCH="http://127.0.0.1:9"):
         assert call(subject.name, order()).body["routed_to"] == "latest"
-        eventually(lambda: subject.operator.wake(subject.name) == "failed", within=30)
+        eventually(lambda: subject.operator.wake(subject.name) == "failed", within=PATIENCE_S)
         assert subject.release(running).state is ReleaseState.RUNNING
     assert look(running).state is ReleaseState.PROMOTED

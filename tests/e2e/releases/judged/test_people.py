@@ -6,7 +6,7 @@ import pytest
 
 from canary.domain.release import Verb
 from canary.domain.states import Gate, Hold, ReleaseState
-from tests.e2e.releases.judged.orders import FAILS, order, plays
+from tests.e2e.releases.judged.orders import FAILS, PATIENCE_S, order, plays
 
 JUDGED = {"stages": [{"quota": 6, "weight": 100}], "alpha": 0.01}
 APPROVED = {"type": "manual", "timeout": "1h", "default": "abort"}
@@ -36,7 +36,7 @@ def held(subject, machine, seasoned, call, look):
 )
 def test_a_gate_at_which_nobody_answers_does_as_the_plan_says(subject, held, evidence, eventually, default, ends, words):
     release = held(gated(timeout="1s", default=default))
-    eventually(lambda: subject.wake() and subject.release(release).state is ends)
+    eventually(lambda: subject.wake() and subject.release(release).state is ends, within=PATIENCE_S)
     ended = subject.release(release)
     assert any(words in change.why for change in ended.history)
     assert (list(subject.item().quarantine) == [ended.target]) is (ends is ReleaseState.ABORTED)
@@ -58,17 +58,19 @@ def test_a_gate_opens_for_the_one_who_approves(subject, held, call, canary, evid
 
 
 def test_a_paused_release_gets_nothing_more_and_aborts_all_the_same_when_what_it_got_fails(
-    subject, machine, seasoned, call, look, evidence
+    subject, machine, seasoned, word, call, look, evidence
 ):
-    release = subject.given(current=seasoned, latest=machine(plays("latest")), plan=JUDGED)
+    release = subject.given(current=seasoned, latest=machine(word.definition), plan={**JUDGED, "hung_after": 100})
     for _ in range(2):
-        assert call(subject.name, order(latest={"seconds": 2, "fails": True})).body["routed_to"] == "latest"
+        assert call(subject.name, order()).body["routed_to"] == "latest"
     asked = subject.operator.ask(subject.name, Verb.PAUSE, "an incident upstream")
     assert (asked.gate, asked.granted - asked.claimed) == (Gate.CLOSED, 4)
     assert call(subject.name, order()).body["routed_to"] == "current", "at once, though four slots are free"
     subject.wake()
     subject.becomes(release, ReleaseState.PAUSED)
 
+    for _ in range(2):
+        word.fail()
     aborted = look(release)
     assert (aborted.state, aborted.claimed) == (ReleaseState.ABORTED, 2)
     assert [change.what for change in aborted.history][-2:] == ["PAUSED → ABORTING", "ABORTING → ABORTED"]
@@ -79,7 +81,7 @@ def test_what_runs_on_an_aborted_stack_is_stopped_where_the_plan_says_so(subject
     release = subject.given(current=seasoned, latest=machine(plays("latest")), plan={**JUDGED, "on_abort": "stop"})
     answer = call(subject.name, order(latest={"seconds": 600}))
     subject.operator.ask(subject.name, Verb.ABORT, "it loses orders")
-    eventually(lambda: subject.wake() and subject.release(release).in_flight == 0)
+    eventually(lambda: subject.wake() and subject.release(release).in_flight == 0, within=PATIENCE_S)
     stopped = sfn.describe_execution(executionArn=answer.body["transform_id"])
     assert (stopped["status"], stopped["error"]) == ("ABORTED", "Canary")
     assert "it loses orders" in stopped["cause"]

@@ -6,7 +6,7 @@ import json
 
 from canary.domain.release import Verb
 from canary.domain.states import ReleaseState
-from tests.e2e.releases.judged.orders import FAILS, OUTAGE, order, plays
+from tests.e2e.releases.judged.orders import FAILS, OUTAGE, PATIENCE_S, order, plays
 
 #: Two requests promote it; then fifty executions are watched.
 WATCHED = {"stages": [{"quota": 2, "weight": 100}], "watch": {"completed": 50}, "on_new_release": "queue"}
@@ -31,7 +31,9 @@ def test_a_watch_that_sees_current_fail_takes_the_promotion_back_and_the_queue_g
     subject.wake()
     subject.becomes(second, ReleaseState.OPENING)
     # Executions are counted ten seconds after their start: lists lag behind.
-    eventually(lambda: subject.wake() and subject.release(release).state is ReleaseState.ROLLED_BACK, within=30, every=0.5)
+    eventually(
+        lambda: subject.wake() and subject.release(release).state is ReleaseState.ROLLED_BACK, within=PATIENCE_S, every=0.5
+    )
 
     back = subject.release(release)
     assert "the watch failed" in back.reason
@@ -57,7 +59,7 @@ def test_a_watch_that_sees_enough_ends_and_runs_of_others_are_nothing_to_it(
     forget()
     for _ in range(3):
         call(subject.name, order())
-    eventually(lambda: subject.wake() and subject.release(release).state is ReleaseState.PROMOTED, within=30, every=0.5)
+    eventually(lambda: subject.wake() and subject.release(release).state is ReleaseState.PROMOTED, within=PATIENCE_S, every=0.5)
     assert subject.release(release).reason == "watched: 0 of 3 executions failed since the promotion"
 
 
