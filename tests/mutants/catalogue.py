@@ -443,6 +443,14 @@ MUTANTS: Final = (
         ("tests/unit/judged/test_following.py",),
     ),
     Mutant(
+        "forget what was followed and passed over",
+        "domain/lifecycle.py",
+        "        or passed_over(seen, now)\n",
+        "",
+        "9: a late pass opens a release that nobody follows",
+        ("tests/unit/lifecycle/test_opening.py",),
+    ),
+    Mutant(
         "let go of what is not settled",
         "domain/lifecycle.py",
         "    return not release.ended or bool(pending) or waiting",

@@ -8,7 +8,10 @@ import pytest
 
 from canary.domain.app import Version
 from canary.domain.audit import ExecutionStatus
+from canary.domain.release import Release
 from canary.domain.states import ReleaseState
+from canary.flipping.flipper import LEASE_MS
+from tests.fakes.calls import Killed
 from tests.fakes.scene import APP, Scene, arn
 from tests.unit.lifecycle.scenes import opened, spend
 
@@ -101,3 +104,33 @@ def test_a_value_that_current_could_not_hold_is_rejected_before_any_request():
     scene.parameters.versions[APP, "latest"] = [Version(value, 1, scene.clock(), "")]
     scene.flip()
     assert "4096 at most" in (scene.only_release().reason or "")
+
+
+def test_a_write_that_was_followed_and_passed_over_is_on_record_and_nobody_opens_it_late():
+    """A flipper stalls right before it opens a release, for longer than its lease; others go on meanwhile."""
+    scene = Scene()
+    create, late = scene.releases.create, []
+
+    def stalls(release: Release) -> bool:
+        late.append(release)
+        raise Killed("for now")
+
+    scene.releases.create = stalls
+    scene.write_latest(arn("v2"))
+    with pytest.raises(Killed):
+        scene.flip()
+    scene.releases.create = create
+    scene.clock.pass_by(LEASE_MS + 1)
+    scene.write_latest(arn("v3"))
+    scene.flip()
+    first, second = scene.all_releases()
+    assert (first.release, first.state, second.state) == (late[0].release, ReleaseState.SUPERSEDED, ReleaseState.RUNNING)
+    assert (first.value, first.written_at, first.opened_at > first.written_at) == (arn("v2"), late[0].written_at, True)
+    assert [change.what for change in first.history] == ["opened", "OPENING → SUPERSEDED"]
+    assert "a newer write to latest came first: version 2" in (first.reason or "")
+    assert tuple(kind for _, kind in scene.notices.sent) == ("Release Superseded", "Release Opened")
+
+    assert not create(late[0])
+    scene.flip()
+    assert scene.releases.items[APP].followed == (second.release,)
+    assert scene.all_releases() == [first, second]

@@ -177,6 +177,9 @@ class Proxy:
         self._servers[service] = await asyncio.start_server(serve, "127.0.0.1", self._ports[service], backlog=1024, limit=2**23)
 
     async def _shut(self, service: Service) -> None:
+        for listening in self._servers[service].sockets:
+            self._loop.remove_reader(listening.fileno())
+        await asyncio.sleep(0)  # who was accepted just now gets their connection: asyncio loses it where the server is closed
         self._servers[service].close()
         for writer in list(self._clients[service]):
             writer.close()

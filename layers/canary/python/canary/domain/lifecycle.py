@@ -13,7 +13,7 @@ from canary.domain.asks import carry_out, refuse_asks
 from canary.domain.audit import GRACE_MS
 from canary.domain.changes import held, save, waits
 from canary.domain.evidence import ALONE
-from canary.domain.opening import adopt, blank_left, learned, opening
+from canary.domain.opening import adopt, blank_left, learned, opening, passed_over
 from canary.domain.release import NoticeKind, Release
 from canary.domain.states import Hold, ReleaseState
 from canary.domain.steps import Announce, BlankLatest, RestoreLatest, SaveApp, Step
@@ -31,6 +31,7 @@ def decide(seen: Seen, now: int) -> Step | None:
         or flip.mirror_step(seen)
         or next((step for release in _in_order(seen) if (step := _next_for(release, seen, now))), None)
         or _left_over(seen)
+        or passed_over(seen, now)
         or adopt(seen, now)
         or _check_off(seen)
         or _announce(seen)
