@@ -38,6 +38,9 @@ class FakeReleases:
     ) -> int:
         return self.calls.made("ddb.claim_batch", lambda: self._claim_batch(app, release, batch, unused))
 
+    def recent(self, app: str, most: int) -> tuple[Release, ...]:
+        return self.calls.made("ddb.recent", lambda: self._recent(app, most))
+
     def create(self, release: Release) -> bool:
         return self.calls.made("ddb.create", lambda: self._create(release))
 
@@ -92,6 +95,10 @@ class FakeReleases:
         taken = {**kept, name: replace(wanted, slots=slots)}
         self.releases[app, release] = replace(item, claimed=item.claimed + slots - returned, batches=taken)
         return slots
+
+    def _recent(self, app: str, most: int) -> tuple[Release, ...]:
+        found = sorted(((name, release) for (a, name), release in self.releases.all_seen("ddb.recent") if a == app), reverse=True)
+        return tuple(release for _, release in found[:most])
 
     def _create(self, release: Release) -> bool:
         key = (release.app, release.release)

@@ -105,9 +105,8 @@ class Watch:
         self.demand(after.state is _S.RUNNING or after.gate is Gate.CLOSED, f"5: the gate is open in {after.state}")
         self.broken += self._trail.gaps(before, after, self.acting(), self._stacks.clock.now)
         if before is None:
-            begins = after.state in {_S.OPENING, _S.SUPERSEDED} and not after.granted
-            self.demand(begins, "a release begins OPENING, or gave way before, without slots")
-            self._tell(f"release {after.release} {'opens' if after.state is _S.OPENING else 'gave way'}: {after.tag}")
+            self.demand(after.state is _S.OPENING and not after.granted, "a release begins OPENING, without slots")
+            self._tell(f"release {after.release} opens: {after.tag}")
             return
         if before.rev == after.rev:
             self._claimed(before, after)

@@ -39,12 +39,23 @@ AGES = {
     "ssm.history": 3_000,
     "ddb.release": 2_000,
     "ddb.app": 2_000,
+    "ddb.recent": 2_000,
     "ddb.in_flight": 5_000,
     "sfn.observe": 5_000,
     "sfn.list": 8_000,
 }
 #: Calls that read what may be stale, by the name that they are made under.
-_STALE = {"ssm.read", "ssm.history", "ddb.in_flight", "sfn.observe", "sfn.past", "sfn.failures", "sfn.started", "sfn.succeeded"}
+_STALE = {
+    "ssm.read",
+    "ssm.history",
+    "ddb.recent",
+    "ddb.in_flight",
+    "sfn.observe",
+    "sfn.past",
+    "sfn.failures",
+    "sfn.started",
+    "sfn.succeeded",
+}
 _ROUTERS_STALE = {"ddb.release", "ddb.app"}
 #: Clients send these once; the others may be sent again when their answer is lost.
 _ONCE = ("ssm.write", "stack.call")

@@ -208,8 +208,8 @@ MUTANTS: Final = (
     Mutant(
         "supersede, and leave the gate open",
         "domain/changes.py",
-        'why=f"a newer write to latest: release {key}", gate=Gate.CLOSED)',
-        'why=f"a newer write to latest: release {key}")',
+        'why=f"a newer write to latest: {newer}", gate=Gate.CLOSED)',
+        'why=f"a newer write to latest: {newer}")',
         "5: slots of a superseded release can be claimed",
     ),
     Mutant(
@@ -443,11 +443,19 @@ MUTANTS: Final = (
         ("tests/unit/judged/test_following.py",),
     ),
     Mutant(
-        "forget what was followed and passed over",
+        "follow nothing that was opened late",
         "domain/lifecycle.py",
-        "        or passed_over(seen, now)\n",
+        "        or _astray(seen)\n",
         "",
         "9: a late pass opens a release that nobody follows",
+        ("tests/unit/lifecycle/test_opening.py",),
+    ),
+    Mutant(
+        "put on trial what was opened late",
+        "domain/changes.py",
+        "    if _opened_late(release, seen) and not goes_on(release):",
+        "    if False:",
+        "1: an old read of latest puts a second release on trial",
         ("tests/unit/lifecycle/test_opening.py",),
     ),
     Mutant(

@@ -87,9 +87,10 @@ class TestRoles:
         reading = [(role, one) for role in ("RouterRole", "FlipperRole") for one in statements(role) if "cloudwatch" in str(one)]
         assert [(role, one["Action"]) for role, one in reading] == [("FlipperRole", "cloudwatch:DescribeAlarms")]
 
-    def test_the_flipper_may_query_the_rows_and_records_of_a_release_and_the_indexes_that_it_looks_in(self):
+    def test_the_flipper_may_query_releases_their_rows_and_records_and_the_indexes_that_it_looks_in(self):
         queried = [one["Resource"] for one in statements("FlipperRole") if "dynamodb:Query" in as_list(one["Action"])]
         assert [resource for each in queried for resource in as_list(each)] == [
+            {"Fn::GetAtt": ["ReleasesTable", "Arn"]},
             {"Fn::Sub": "${ReleasesTable.Arn}/index/apps"},
             {"Fn::GetAtt": ["AuditTable", "Arn"]},
             {"Fn::Sub": "${AuditTable.Arn}/index/in_flight"},

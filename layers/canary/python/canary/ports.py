@@ -61,6 +61,9 @@ class Releases(Protocol):
     def release(self, app: str, release: str) -> Release | None:
         """Read a release."""
 
+    def recent(self, app: str, most: int) -> Sequence[Release]:
+        """Read an app's newest releases, newest first (eventually consistent)."""
+
     def create(self, release: Release) -> bool:
         """Put a release; False when there is one already."""
 

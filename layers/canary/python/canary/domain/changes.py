@@ -12,7 +12,7 @@ from canary.domain.audit import GRACE_MS
 from canary.domain.case import recorded
 from canary.domain.judge import Case, Verdict
 from canary.domain.plan import OnNewRelease
-from canary.domain.release import FLIPPER, NoticeKind, Release
+from canary.domain.release import FLIPPER, NoticeKind, Release, version_of
 from canary.domain.states import ON_TRIAL, Gate, Hold, ReleaseState
 from canary.domain.steps import SaveRelease
 
@@ -36,6 +36,8 @@ def overtaken(release: Release, seen: Seen, now: int) -> SaveRelease | None:
     Where the plan says so, a newer write does not end it: the newer release waits behind it, or is refused.
     """
     key = flip.latest_key(seen)
+    if _opened_late(release, seen) and not goes_on(release):
+        return _superseded(release, f"version {seen.app.newest}", now)
     if key == release.release or (seen.latest is not None and seen.latest.modified_at < release.written_at):
         return None
     if seen.latest is None and now < release.written_at + GRACE_MS:  # a read that is older than the first write shows none
@@ -47,8 +49,18 @@ def overtaken(release: Release, seen: Seen, now: int) -> SaveRelease | None:
         return save(release, after.announcing(NoticeKind.ABORTED, f"{release.tag} was withdrawn", now))
     if goes_on(release):
         return None
-    after = release.moved(_S.SUPERSEDED, now=now, why=f"a newer write to latest: release {key}", gate=Gate.CLOSED)
-    return save(release, after.announcing(NoticeKind.SUPERSEDED, f"{release.tag} gave way to release {key}", now))
+    return _superseded(release, f"release {key}", now)
+
+
+def _opened_late(release: Release, seen: Seen) -> bool:
+    """Whether a newer write was taken for a release already, when this one opened. A parameter made anew begins at version 1."""
+    older = version_of(release.release) < seen.app.newest and release.written_at < seen.app.newest_at
+    return release.state is _S.OPENING and older
+
+
+def _superseded(release: Release, newer: str, now: int) -> SaveRelease:
+    after = release.moved(_S.SUPERSEDED, now=now, why=f"a newer write to latest: {newer}", gate=Gate.CLOSED)
+    return save(release, after.announcing(NoticeKind.SUPERSEDED, f"{release.tag} gave way to {newer}", now))
 
 
 def amiss(release: Release, seen: Seen, *, forced: bool = False) -> str | None:

@@ -13,7 +13,7 @@ from canary.domain.asks import carry_out, refuse_asks
 from canary.domain.audit import GRACE_MS
 from canary.domain.changes import held, save, waits
 from canary.domain.evidence import ALONE
-from canary.domain.opening import adopt, blank_left, learned, opening, passed_over
+from canary.domain.opening import adopt, blank_left, learned, opening
 from canary.domain.release import NoticeKind, Release
 from canary.domain.states import Hold, ReleaseState
 from canary.domain.steps import Announce, BlankLatest, RestoreLatest, SaveApp, Step
@@ -29,9 +29,9 @@ def decide(seen: Seen, now: int) -> Step | None:
     return (
         _restore(seen)
         or flip.mirror_step(seen)
+        or _astray(seen)
         or next((step for release in _in_order(seen) if (step := _next_for(release, seen, now))), None)
         or _left_over(seen)
-        or passed_over(seen, now)
         or adopt(seen, now)
         or _check_off(seen)
         or _announce(seen)
@@ -44,6 +44,15 @@ def _restore(seen: Seen) -> Step | None:
     if lost is None or seen.latest is None or not flip.history_is_whole(seen):
         return None
     return RestoreLatest(lost.value, lost.release, seen.latest.version, "a write of ours landed on a newer release: put it back")
+
+
+def _astray(seen: Seen) -> Step | None:
+    """Follow what goes on and is not followed: a pass that came late has opened what others had given up."""
+    known = {*seen.app.followed, seen.app.promoted}
+    lost = tuple(name for name, release in seen.releases.items() if not release.ended and name not in known)
+    if not lost:
+        return None
+    return SaveApp(replace(seen.app, followed=(*seen.app.followed, *lost)), f"nobody follows release {lost[0]}, which goes on")
 
 
 def _left_over(seen: Seen) -> Step | None:

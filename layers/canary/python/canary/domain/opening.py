@@ -14,7 +14,7 @@ from canary.domain.evidence import Evidence
 from canary.domain.measure import bad_rate
 from canary.domain.plan import InvalidPlan, OnNewRelease, Plan
 from canary.domain.plan_document import parse_plan
-from canary.domain.release import NoticeKind, Release, release_key
+from canary.domain.release import NoticeKind, Release
 from canary.domain.stages import begun
 from canary.domain.states import Gate, ReleaseState
 from canary.domain.steps import BlankLatest, CreateRelease, RunProbe, SaveApp, Step
@@ -43,22 +43,6 @@ def adopt(seen: Seen, now: int) -> Step | None:
     if not flip.history_is_whole(seen):  # it may be older than latest: whether this is a write put back is not known yet
         return None
     return CreateRelease(_created(key, seen.latest, first, seen, now), "a new release")
-
-
-def passed_over(seen: Seen, now: int) -> Step | None:
-    """Put on record what was followed and gave way before it was opened.
-
-    Else a pass that was cut off, or is late, might open it when nobody follows it any more.
-    """
-    for number, written in enumerate(seen.history[:-1]):
-        name = release_key(written.version, written.value, written.modified_at)
-        if name in seen.app.followed and name not in seen.releases and name != flip.latest_key(seen):
-            then = replace(seen, history=seen.history[: number + 1])
-            release = _created(name, Parameter(written.value, written.version, written.modified_at), None, then, now)
-            why = f"a newer write to latest came first: version {seen.history[-1].version}"
-            after = release.moved(_S.SUPERSEDED, now=now, why=why)
-            return CreateRelease(after.announcing(NoticeKind.SUPERSEDED, f"{release.tag} gave way: {why}", now), why)
-    return None
 
 
 def _created(key: str, latest: Parameter, first: Release | None, seen: Seen, now: int) -> Release:

@@ -30,6 +30,8 @@ _MOST_LOOKS: Final = 3
 _MOST_TROUBLES: Final = 5
 
 
+#: Among so many of an app's newest releases is one that a pass has opened late.
+_NEWEST: Final = 5
 #: A release is followed once more, so often, where somebody else was faster to change it.
 _MOST_FOLLOWED: Final = 3
 #: A preflight whose requests take longer than this goes on in the next pass: other apps wait.
@@ -130,14 +132,15 @@ class Flipper:
         world = self._world
         sights: dict[str, Sight] = {}
         troubles: list[str] = []
-        seen = observe(world, app, sights, troubles)
+        unfinished = [release.release for release in world.releases.recent(app, _NEWEST) if not release.ended]
+        seen = observe(world, app, sights, troubles, unfinished)
         for name in seen.app.followed:
             if name in seen.releases:
                 self._see(seen.releases[name], sights, troubles)
         steps, probed = 0, frozenset[str]()
         while steps < _MOST_STEPS:
             looked_at = world.clock()  # not later: what was read may be old by the time that it is decided upon
-            seen = observe(world, app, sights, troubles, probed)
+            seen = observe(world, app, sights, troubles, unfinished, probed)
             step = decide(seen, looked_at)
             if step is None:
                 break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from canary.domain.app import App, Inspection, Parameter, Seen, Version
@@ -20,9 +20,17 @@ from canary.flipping.world import World
 
 
 def observe(
-    world: World, app: str, sights: Mapping[str, Sight], troubles: list[str], probed: frozenset[str] = frozenset()
+    world: World,
+    app: str,
+    sights: Mapping[str, Sight],
+    troubles: list[str],
+    unfinished: Sequence[str] = (),
+    probed: frozenset[str] = frozenset(),
 ) -> Seen:
-    """Read what is known of an app. What the decision can do without goes to ``troubles``. Raises `Unavailable`."""
+    """Read what is known of an app. ``unfinished`` are releases that go on, whether they are followed or not.
+
+    What the decision can do without goes to ``troubles``. Raises `Unavailable`.
+    """
     item = world.apps.app(app) or App(app=app)
     parameters = world.parameters.read(app, "current", "latest", "previous", "plan")
     latest, current = parameters.get("latest"), parameters.get("current")
@@ -42,7 +50,7 @@ def observe(
         probed=probed,
         current_refused=world.allowed.refusal(current.pointer.target) if current and current.pointer else None,
     )
-    releases = _releases(world, seen)
+    releases = _releases(world, seen, unfinished)
     plan = parameters.get("plan")
     seen = replace(seen, app=_with_switch(world, item, releases), releases=releases)
     return replace(
@@ -52,8 +60,8 @@ def observe(
     )
 
 
-def _releases(world: World, seen: Seen) -> dict[str, Release]:
-    names = dict.fromkeys((*seen.app.followed, seen.app.promoted, latest_key(seen)))
+def _releases(world: World, seen: Seen, unfinished: Sequence[str]) -> dict[str, Release]:
+    names = dict.fromkeys((*seen.app.followed, seen.app.promoted, latest_key(seen), *unfinished))
     found = {name: world.releases.release(seen.app.app, name) for name in names if name}
     return {name: release for name, release in found.items() if release is not None}
 
