@@ -75,3 +75,14 @@ def test_an_app_that_nobody_knows_is_not_made_by_asking_for_it():
     Flipper(scene.world(), lambda *_, **__: None).run(first=["typo"])
     assert "typo" not in scene.releases.leases
     assert list(scene.releases.items) == [APP]
+
+
+def test_a_release_that_cannot_be_read_does_not_keep_the_others_waiting():
+    """An old one that ended long ago, say, in words of a version that was taken back."""
+    scene = opened()
+    spend(scene)
+    scene.end_workflows()
+    scene.calls.fail(Unavailable("DynamoDB", "Unreadable", "release 00000001 cannot be understood"), "ddb.recent")
+    (done,) = scene.flip()
+    assert scene.only_release().state is ReleaseState.PROMOTED
+    assert (done.result, "cannot be understood" in (done.error or "")) == ("failed", True)

@@ -132,7 +132,7 @@ class Flipper:
         world = self._world
         sights: dict[str, Sight] = {}
         troubles: list[str] = []
-        unfinished = [release.release for release in world.releases.recent(app, _NEWEST) if not release.ended]
+        unfinished = self._unfinished(app, troubles)
         seen = observe(world, app, sights, troubles, unfinished)
         for name in seen.app.followed:
             if name in seen.releases:
@@ -159,6 +159,14 @@ class Flipper:
             self._log("the pass could not see everything", app=app, error=troubles[0])
             return Pass(app, "failed", steps, _held(seen), troubles[0])
         return Pass(app, "done", steps, held=_held(seen))
+
+    def _unfinished(self, app: str, troubles: list[str]) -> list[str]:
+        """Those of the newest releases that go on, whether they are followed or not."""
+        try:
+            return [release.release for release in self._world.releases.recent(app, _NEWEST) if not release.ended]
+        except Unavailable as error:  # one that cannot be understood, say: what is followed goes on
+            troubles.append(f"the newest releases cannot be read: {error}")
+            return []
 
     def _see(self, release: Release, sights: dict[str, Sight], troubles: list[str]) -> None:
         """Follow a release's requests, and look at what else its decision needs. A rollback must not wait for Step Functions."""
