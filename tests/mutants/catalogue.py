@@ -451,6 +451,14 @@ MUTANTS: Final = (
         ("tests/unit/lifecycle/test_opening.py",),
     ),
     Mutant(
+        "look for nothing that was asked late",
+        "domain/lifecycle.py",
+        "    return not release.ended or bool(release.asks)\n",
+        "    return not release.ended\n",
+        "5: nobody answers a rollback that lands when the next promotion is over",
+        ("tests/unit/lifecycle/test_rollback.py",),
+    ),
+    Mutant(
         "put on trial what was opened late",
         "domain/changes.py",
         "    if _opened_late(release, seen) and not goes_on(release):",

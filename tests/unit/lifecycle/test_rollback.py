@@ -160,3 +160,31 @@ def test_a_rollback_does_not_wait_for_step_functions():
     assert "cannot be followed" in (done.error or "")
     assert scene.parameter("current") == arn("v1")
     assert [release.state for release in scene.all_releases()] == [ReleaseState.ROLLED_BACK, ReleaseState.ABORTED]
+
+
+def test_a_rollback_that_lands_when_the_next_promotion_is_over_is_refused_and_not_forgotten():
+    """Who asks has read that this one was promoted last; until the ask is written, the next one is, and this one is let go."""
+    scene = promoted()
+    asked: list[str] = []
+
+    def meanwhile(_: int, call: str, when: str) -> None:
+        if (call, when) == ("ddb.save", "before") and not asked:
+            asked.append(call)
+            scene.write_latest(arn("v3"))
+            scene.flip()
+            spend(scene)
+            scene.end_workflows()
+            scene.flip()
+            assert scene.releases.items[APP].followed == ()
+
+    scene.calls.on_call = meanwhile
+    scene.ask(Verb.ROLLBACK, "wrong numbers")
+    assert asked
+    scene.flip()
+    first, second = scene.all_releases()
+    assert (first.asks, first.history[-1].what, first.history[-1].who) == ((), "rollback refused", "ops")
+    assert (second.state, scene.parameter("current"), scene.releases.items[APP].followed) == (
+        ReleaseState.PROMOTED,
+        arn("v3"),
+        (),
+    )

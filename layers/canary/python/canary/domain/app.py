@@ -99,7 +99,7 @@ class Seen:
     """All that the flipper knows of an app at one moment.
 
     ``releases`` holds the items of the followed releases, the last promoted one, the one that ``latest`` names, and newer ones
-    that go on unfollowed, where they exist. ``history`` is read only while the version of latest is unchecked, ``inspection``
+    that are not over, where they exist. ``history`` is read only while the version of latest is unchecked, ``inspection``
     only for an opening release. ``current_refused`` says why current must not be called, ``previous_problem`` (read for a
     rollback) why previous could not serve. ``sights`` holds what was seen of releases beyond their items; of one that could
     not be looked at there is none. ``probed`` names the releases whose preflight goes on in the next pass, since a request of

@@ -47,12 +47,22 @@ def _restore(seen: Seen) -> Step | None:
 
 
 def _astray(seen: Seen) -> Step | None:
-    """Follow what goes on and is not followed: a pass that came late has opened what others had given up."""
+    """Follow what is not followed, though it goes on or is asked for something.
+
+    A pass that came late has opened what others had given up; or an operator has asked, just when it was let go.
+    """
     known = {*seen.app.followed, seen.app.promoted}
-    lost = tuple(name for name, release in seen.releases.items() if not release.ended and name not in known)
+    lost = tuple(name for name, release in seen.releases.items() if unfinished(release) and name not in known)
     if not lost:
         return None
-    return SaveApp(replace(seen.app, followed=(*seen.app.followed, *lost)), f"nobody follows release {lost[0]}, which goes on")
+    return SaveApp(
+        replace(seen.app, followed=(*seen.app.followed, *lost)), f"release {lost[0]} is not over, and nobody follows it"
+    )
+
+
+def unfinished(release: Release) -> bool:
+    """Whether there is something to do for a release, wherever it is named."""
+    return not release.ended or bool(release.asks)
 
 
 def _left_over(seen: Seen) -> Step | None:

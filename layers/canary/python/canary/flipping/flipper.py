@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from canary.domain.app import Seen
-from canary.domain.lifecycle import decide
+from canary.domain.lifecycle import decide, unfinished
 from canary.domain.release import Release
 from canary.domain.sight import Sight
 from canary.domain.states import Hold, ReleaseState
@@ -30,7 +30,7 @@ _MOST_LOOKS: Final = 3
 _MOST_TROUBLES: Final = 5
 
 
-#: Among so many of an app's newest releases is one that a pass has opened late.
+#: Among so many of an app's newest releases is one that a pass has opened late, or an operator has asked late.
 _NEWEST: Final = 5
 #: A release is followed once more, so often, where somebody else was faster to change it.
 _MOST_FOLLOWED: Final = 3
@@ -132,15 +132,15 @@ class Flipper:
         world = self._world
         sights: dict[str, Sight] = {}
         troubles: list[str] = []
-        unfinished = self._unfinished(app, troubles)
-        seen = observe(world, app, sights, troubles, unfinished)
+        going = self._unfinished(app, troubles)
+        seen = observe(world, app, sights, troubles, going)
         for name in seen.app.followed:
             if name in seen.releases:
                 self._see(seen.releases[name], sights, troubles)
         steps, probed = 0, frozenset[str]()
         while steps < _MOST_STEPS:
             looked_at = world.clock()  # not later: what was read may be old by the time that it is decided upon
-            seen = observe(world, app, sights, troubles, unfinished, probed)
+            seen = observe(world, app, sights, troubles, going, probed)
             step = decide(seen, looked_at)
             if step is None:
                 break
@@ -161,9 +161,9 @@ class Flipper:
         return Pass(app, "done", steps, held=_held(seen))
 
     def _unfinished(self, app: str, troubles: list[str]) -> list[str]:
-        """Those of the newest releases that go on, whether they are followed or not."""
+        """Those of the newest releases that go on, or are asked for something, whether they are followed or not."""
         try:
-            return [release.release for release in self._world.releases.recent(app, _NEWEST) if not release.ended]
+            return [release.release for release in self._world.releases.recent(app, _NEWEST) if unfinished(release)]
         except Unavailable as error:  # one that cannot be understood, say: what is followed goes on
             troubles.append(f"the newest releases cannot be read: {error}")
             return []

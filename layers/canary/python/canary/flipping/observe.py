@@ -27,7 +27,7 @@ def observe(
     unfinished: Sequence[str] = (),
     probed: frozenset[str] = frozenset(),
 ) -> Seen:
-    """Read what is known of an app. ``unfinished`` are releases that go on, whether they are followed or not.
+    """Read what is known of an app. ``unfinished`` are releases that are not over, whether followed or not.
 
     What the decision can do without goes to ``troubles``. Raises `Unavailable`.
     """
