@@ -164,9 +164,8 @@ class TestCounting:
             settled.append(row.request_id)
             return update(row, change) and update(row, change)
 
-        follows = scene.world()
         scene.audit.update = twice
-        followed = follow(follows, scene.only_release())
+        followed = follow(scene.world(), scene.only_release())
         assert settled
         assert followed.overtaken
         scene.flip()

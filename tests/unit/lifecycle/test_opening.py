@@ -109,8 +109,8 @@ def test_a_value_that_current_could_not_hold_is_rejected_before_any_request():
 class TestOpenedLate:
     """A flipper stalls right before it opens a release, for longer than its lease; others go on meanwhile."""
 
-    def late(self, then: str | None) -> tuple[Scene, Release]:
-        """The release that is opened late, after another write, in a scene without a newest version that was checked."""
+    def late(self, then: str) -> tuple[Scene, Release]:
+        """A release that is opened only after another write was seen to."""
         scene = Scene()
         create, late = scene.releases.create, []
 
@@ -124,10 +124,9 @@ class TestOpenedLate:
             scene.flip()
         scene.releases.create = create
         scene.clock.pass_by(LEASE_MS + 1)
-        if then is not None:
-            scene.write_latest(then)
-            scene.flip()
-        assert create(late[0]) is (then is not None)
+        scene.write_latest(then)
+        scene.flip()
+        assert create(late[0])
         return scene, late[0]
 
     def test_what_was_given_up_for_a_newer_one_gives_way_to_it(self):

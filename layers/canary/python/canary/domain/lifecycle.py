@@ -55,9 +55,8 @@ def _astray(seen: Seen) -> Step | None:
     lost = tuple(name for name, release in seen.releases.items() if unfinished(release) and name not in known)
     if not lost:
         return None
-    return SaveApp(
-        replace(seen.app, followed=(*seen.app.followed, *lost)), f"release {lost[0]} is not over, and nobody follows it"
-    )
+    after = replace(seen.app, followed=(*seen.app.followed, *lost))
+    return SaveApp(after, f"release {lost[0]} is not over, and nobody follows it")
 
 
 def unfinished(release: Release) -> bool:
